@@ -1,0 +1,106 @@
+"""The one place that decides who may do what.
+
+Doors (pages, API) turn a request into an `Actor` and ask `require(actor, Action.…)`; what an actor may see at
+all is `visible(queryset, actor)`. A stranger to a laboratory gets 404, a reader who tries to write gets 403.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+
+from accounts.models import Laboratory, Membership, Role, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+M = TypeVar("M", bound=Model)
+
+
+class Scope(StrEnum):
+    """What an API token may be used for, on top of what its person may do."""
+
+    CASES_READ = "cases:read"
+    CASES_WRITE = "cases:write"
+    IMAGES_WRITE = "images:write"
+    REVIEW_WRITE = "review:write"
+    AUDIT_READ = "audit:read"
+
+
+class Action(StrEnum):
+    """Everything a person or a token can ask of a laboratory's data."""
+
+    READ_CASES = "read cases"
+    CREATE_CASE = "create cases"
+    EDIT_PATIENT = "edit patients"
+    UPLOAD_IMAGE = "upload images"
+    CORRECT_KIND = "correct the kind of an image"
+    RETRY_ANALYSIS = "retry an analysis"
+    DECIDE = "decide on images"
+    READ_AUDIT = "read a case's history"
+    READ_LABORATORY = "see the laboratory's people"
+    MANAGE_PEOPLE = "manage the laboratory's people"
+    MANAGE_TOKENS = "make and revoke their own API tokens"
+
+
+_EVERYONE = frozenset(Role)
+_BENCH = frozenset({Role.TECHNICIAN, Role.PATHOLOGIST})
+
+#: Action → roles that may, and the scope a token needs for it (None: no token may).
+RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
+    Action.READ_CASES: (_EVERYONE, Scope.CASES_READ),
+    Action.CREATE_CASE: (_BENCH, Scope.CASES_WRITE),
+    Action.EDIT_PATIENT: (_BENCH, Scope.CASES_WRITE),
+    Action.UPLOAD_IMAGE: (_BENCH, Scope.IMAGES_WRITE),
+    Action.CORRECT_KIND: (_BENCH, Scope.IMAGES_WRITE),
+    Action.RETRY_ANALYSIS: (_BENCH, Scope.IMAGES_WRITE),
+    Action.DECIDE: (frozenset({Role.PATHOLOGIST}), Scope.REVIEW_WRITE),
+    Action.READ_AUDIT: (_EVERYONE, Scope.AUDIT_READ),
+    Action.READ_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
+    Action.MANAGE_PEOPLE: (frozenset({Role.ADMINISTRATOR}), None),
+    Action.MANAGE_TOKENS: (_EVERYONE, None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person acting in one laboratory, perhaps through a token that narrows what they may do."""
+
+    user: User
+    laboratory: Laboratory
+    roles: frozenset[Role]
+    scopes: frozenset[Scope] | None = None  # None: not through a token
+    label: str = ""  # how the audit names them: "Ada Technician", "Ada Technician (token scanner-2)"
+
+    def may(self, action: Action) -> bool:
+        roles, scope = RULES[action]
+        if not self.roles & roles:
+            return False
+        return self.scopes is None or (scope is not None and scope in self.scopes)
+
+
+def actor_for(user: User, laboratory: Laboratory, *, scopes: Iterable[str] | None = None, token: str = "") -> Actor | None:
+    """The actor that `user` is in `laboratory`, or None for a stranger to it or a closed account."""
+    if not user.is_active:
+        return None
+    held = Membership.objects.filter(user=user, laboratory=laboratory).values_list("role", flat=True)
+    roles = frozenset(Role(role) for role in held)
+    if not roles:
+        return None
+    narrowed = None if scopes is None else frozenset(Scope(s) for s in scopes if s in Scope)
+    return Actor(user, laboratory, roles, narrowed, f"{user} (token {token})" if token else str(user))
+
+
+def require(actor: Actor, action: Action) -> None:
+    """Raise `PermissionDenied` with a plain sentence unless `actor` may do `action`."""
+    if not actor.may(action):
+        raise PermissionDenied(f"You may not {action.value} in {actor.laboratory}.")
+
+
+def visible(queryset: QuerySet[M], actor: Actor, path: str = "laboratory") -> QuerySet[M]:
+    """Only the rows of the actor's own laboratory; `path` leads from the model to its laboratory."""
+    return queryset.filter(**{path: actor.laboratory})

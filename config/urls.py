@@ -1,0 +1,11 @@
+"""Where each door is. Rooms bring their own routes; this page only hangs them."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", include("accounts.urls")),
+    path("account/", include("allauth.urls")),
+    path("api/v1/", include("diagnosis.api.urls")),
+    path("", include("diagnosis.web.urls")),
+    path("", include("diagnosis.health_urls")),
+]

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class DiagnosisConfig(AppConfig):
+    name = "diagnosis"
+    verbose_name = "Diagnosis"
+
+    def ready(self) -> None:
+        from diagnosis import checks  # noqa: F401

@@ -1,0 +1,1 @@
+"""Checks at start: limits that must fit one another."""

@@ -1,0 +1,29 @@
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from diagnosis.models.image import SmearImage
+
+
+class Decision(models.Model):
+    """What a person said of an image. Written only by `diagnosis.review`; the newest one of an image counts,
+    the older ones stay."""
+
+    class Verdict(models.TextChoices):
+        AGREE = "agree", "Agrees with the reading"
+        OVERRIDE = "override", "Overrides the reading"
+
+    image = models.ForeignKey(SmearImage, on_delete=models.PROTECT, related_name="decisions")
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    label = models.CharField(max_length=40)  # the class, as the person sees it
+    reading_label = models.CharField(max_length=40, blank=True)  # what the networks' reading said then
+    comment = models.TextField(blank=True, max_length=4_000)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["image", "-id"], name="decision_newest")]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.label}"
