@@ -7,5 +7,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.urls")),
     path("api/v1/", include("diagnosis.api.urls")),
     path("", include("diagnosis.web.urls")),
-    path("", include("diagnosis.health_urls")),
+    path("", include("diagnosis.health")),
 ]
