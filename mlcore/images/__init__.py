@@ -1,0 +1,10 @@
+"""Pictures as they arrive: read by content, bounded before decoding, stripped, judged for quality.
+
+Everything here takes bytes or numpy arrays and needs only numpy and Pillow.
+"""
+
+from .decoding import Header, decode, read_header
+from .refusal import ImageRefused, Limits
+from .stripping import strip_metadata
+
+__all__ = ["Header", "ImageRefused", "Limits", "decode", "read_header", "strip_metadata"]
