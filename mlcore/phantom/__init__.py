@@ -1,0 +1,9 @@
+"""Rendered smears: pictures of cells and fields drawn from scratch, the same for the same seed.
+
+They are the demo's pictures, the installation check and a small, declared share of the training data. They are
+drawings, not specimens: `save_rendered` marks every file as rendered, in its metadata and in a corner.
+"""
+
+from mlcore.phantom.fields import render_cell, render_field
+
+__all__ = ["render_cell", "render_field"]
