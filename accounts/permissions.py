@@ -75,6 +75,7 @@ class Actor:
     roles: frozenset[Role]
     scopes: frozenset[Scope] | None = None  # None: not through a token
     label: str = ""  # how the audit names them: "Ada Technician", "Ada Technician (token scanner-2)"
+    token_id: int | None = None  # the `ApiToken` they came with
 
     def may(self, action: Action) -> bool:
         roles, scope = RULES[action]
@@ -83,22 +84,50 @@ class Actor:
         return self.scopes is None or (scope is not None and scope in self.scopes)
 
 
-def actor_for(user: User, laboratory: Laboratory, *, scopes: Iterable[str] | None = None, token: str = "") -> Actor | None:
-    """The actor that `user` is in `laboratory`, or None for a stranger to it or a closed account."""
+def actor_for(
+    user: User,
+    laboratory: Laboratory,
+    *,
+    scopes: Iterable[str] | None = None,
+    token: str = "",
+    token_id: int | None = None,
+) -> Actor | None:
+    """The actor that `user` is in `laboratory`, or None for a stranger to it or a closed account.
+
+    Scopes that this version does not know are dropped: an old token never widens.
+    """
     if not user.is_active:
         return None
     held = Membership.objects.filter(user=user, laboratory=laboratory).values_list("role", flat=True)
     roles = frozenset(Role(role) for role in held)
     if not roles:
         return None
-    narrowed = None if scopes is None else frozenset(Scope(s) for s in scopes if s in Scope)
-    return Actor(user, laboratory, roles, narrowed, f"{user} (token {token})" if token else str(user))
+    narrowed = None if scopes is None else frozenset(Scope) & frozenset(scopes)
+    label = f"{user} (token {token})" if token else str(user)
+    return Actor(user, laboratory, roles, narrowed, label, token_id)
+
+
+def grantable_scopes(actor: Actor) -> list[Scope]:
+    """The scopes a token of this person can carry: each opens at least one thing that their roles allow."""
+    return [
+        scope
+        for scope in Scope
+        if any(needed == scope and actor.roles & roles for roles, needed in RULES.values())
+    ]
 
 
 def require(actor: Actor, action: Action) -> None:
     """Raise `PermissionDenied` with a plain sentence unless `actor` may do `action`."""
-    if not actor.may(action):
-        raise PermissionDenied(f"You may not {action.value} in {actor.laboratory}.")
+    if actor.may(action):
+        return
+    if actor.scopes is not None and actor.roles & RULES[action][0]:
+        scope = RULES[action][1]
+        raise PermissionDenied(
+            f"This token may not {action.value}: it lacks the scope {scope}."
+            if scope
+            else f"No token may {action.value}: sign in on the pages for that."
+        )
+    raise PermissionDenied(f"Your roles in {actor.laboratory} do not allow you to {action.value}.")
 
 
 def visible(queryset: QuerySet[M], actor: Actor, path: str = "laboratory") -> QuerySet[M]:

@@ -1,0 +1,15 @@
+"""What happens to accounts that a laboratory's audit wants to know.
+
+Accounts know no clinic, so they only tell; whoever keeps the audit listens. Each signal carries `laboratory`
+and `actor` (`Actor` or None), and what is named beside it. A listener that fails undoes what it was told of:
+nothing happens unrecorded.
+"""
+
+from django.dispatch import Signal
+
+token_created = Signal()  # token: ApiToken
+token_revoked = Signal()  # token: ApiToken
+signed_in = Signal()  # request
+sign_in_failed = Signal()  # user: User, whose account it was tried on; actor is None
+signed_out = Signal()
+role_changed = Signal()  # user: User, before: list[str], after: list[str]
