@@ -1,0 +1,180 @@
+"""Small marks on the pages: icons, bars, pills, times and class names, all free of inline style.
+
+`{% load marks %}`; every tag returns safe HTML built from escaped values.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.template.defaultfilters import date as format_date
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from accounts.permissions import Action, Actor
+
+register = template.Library()
+
+#: Strokes on a 24 × 24 grid.
+ICONS = {
+    "arrow-left": '<path d="M15 5l-7 7 7 7"/>',
+    "arrow-right": '<path d="M9 5l7 7-7 7"/>',
+    "back": '<path d="M20 12H4M10 6l-6 6 6 6"/>',
+    "check": '<path d="M5 12.5l4.5 4.5L19 7"/>',
+    "clock": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5V12l3 2"/>',
+    "close": '<path d="M6 6l12 12M18 6L6 18"/>',
+    "drop": '<path d="M12 15V4M7.5 8.5L12 4l4.5 4.5"/><path d="M4 14v4a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-4"/>',
+    "field": '<circle cx="12" cy="12" r="9"/><circle cx="9" cy="10" r="2"/><circle cx="15.5" cy="9.5" r="1.5"/>'
+    '<circle cx="13" cy="15.5" r="2"/>',
+    "fit": '<path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5"/>',
+    "folder": '<path d="M3 7a2 2 0 0 1 2-2h4l2 2.5h8a2 2 0 0 1 2 2V17a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z"/>',
+    "heat": '<path d="M12 3c1 4 5 5.500 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 .5 1.500 1 2 2 2 0-3-1-5 1-8z"/>',
+    "image": '<rect x="3.500" y="4.500" width="17" height="15" rx="2"/><circle cx="9" cy="10" r="1.700"/>'
+    '<path d="M4 17l5-4.500 3.500 3L16 12l4.500 4.500"/>',
+    "key": '<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3"/>',
+    "keyboard": '<rect x="2.500" y="6" width="19" height="12" rx="2"/><path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
+    "minus": '<path d="M5 12h14"/>',
+    "moon": '<path d="M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500z"/>',
+    "network": '<circle cx="5" cy="12" r="2"/><circle cx="19" cy="6" r="2"/><circle cx="19" cy="18" r="2"/>'
+    '<circle cx="12" cy="12" r="2"/><path d="M7 12h3M13.800 11l3.500-4M13.800 13l3.500 4"/>',
+    "out": '<path d="M14 4h4a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-4M10 8l-4 4 4 4M6 12h9"/>',
+    "people": '<circle cx="9" cy="8" r="3.500"/><path d="M2.500 20c0-3.500 3-6 6.500-6s6.500 2.500 6.500 6M16 5a3.500 3.500 0 0 1 0 6.500'
+    'M18 14.500c2.200.8 3.500 2.800 3.500 5.500"/>',
+    "person": '<circle cx="12" cy="8" r="4"/><path d="M4.500 20.500c0-4 3.400-6.500 7.500-6.500s7.500 2.500 7.500 6.500"/>',
+    "plus": '<path d="M12 5v14M5 12h14"/>',
+    "retry": '<path d="M20 11a8 8 0 1 0-2.300 6.200M20 4v7h-7"/>',
+    "search": '<circle cx="11" cy="11" r="6.500"/><path d="M16 16l4.500 4.500"/>',
+    "shield": '<path d="M12 3l8 3v6c0 4.500-3.300 7.800-8 9-4.700-1.200-8-4.500-8-9V6z"/><path d="M8.500 12l2.500 2.500 4.500-5"/>',
+    "slide": '<rect x="3" y="7.500" width="18" height="9" rx="1.500"/><path d="M8 7.500v9"/><circle cx="14.500" cy="12" r="2"/>',
+    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.500v2M12 19.500v2M2.500 12h2M19.500 12h2M5.300 5.300l1.400 1.400'
+    'M17.300 17.300l1.400 1.400M18.700 5.300l-1.400 1.400M6.700 17.300l-1.400 1.400"/>',
+    "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.500M12 17.300v.2"/>',
+}
+
+#: Level of a flag → (sign, CSS class, word); a colour never stands alone.
+SIGNS = {
+    "alarm": ("▲", "alarm", "Alarm"),
+    "doubt": ("◆", "doubt", "Doubt"),
+    "note": ("●", "", "Note"),
+    "calm": ("✓", "calm", "Fine"),
+}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A decorative line icon; the words beside it carry the meaning."""
+    return mark_safe(  # noqa: S308 -- from the table above, never from a request
+        '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="1.8"'
+        f' stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{ICONS[name]}</svg>'
+    )
+
+
+@register.filter
+def may(actor: Actor | None, action: str) -> bool:
+    """Whether the actor may do `Action[action]`; pages hide what its view would refuse."""
+    return actor is not None and actor.may(Action[action])
+
+
+@register.filter
+def percent(value: float | None, digits: int = 0) -> str:
+    """0.973 → "97 %". Near the ends it never rounds to a certainty: "< 1 %", "> 99 %"; None → "–"."""
+    if value is None:
+        return "–"
+    step = 10.0**-digits / 100
+    if 0 < value < step / 2:
+        return f"< {step:.{digits}%}".replace("%", " %")
+    if 1 - step / 2 < value < 1:
+        return f"> {1 - step:.{digits}%}".replace("%", " %")
+    return f"{value:.{digits}%}".replace("%", " %")
+
+
+@register.filter
+def class_name(label: str) -> str:
+    """`immature_granulocyte` → "Immature granulocyte", `early_pre_b` → "Early pre-B"."""
+    special = {"pre_b": "Pre-B", "early_pre_b": "Early pre-B", "pro_b": "Pro-B"}
+    return special.get(label, label.replace("_", " ").capitalize())
+
+
+@register.filter
+def network_name(network: str) -> str:
+    return {"cnn": "CNN", "mobilenet": "MobileNet"}.get(network, network)
+
+
+@register.filter
+def tone(malignant: float | None) -> str:
+    """The colour class of a probability of blood cancer; the number always stands beside it."""
+    if malignant is None:
+        return ""
+    return "alarm" if malignant >= 0.5 else "doubt" if malignant >= 0.2 else "calm"
+
+
+@register.simple_tag
+def bar(value: float | None, tone: str = "") -> SafeString:
+    """A bar of length `value` (0–1). Decorative: the number stands beside it."""
+    length = max(0.0, min(1.0, value or 0.0)) * 100
+    return format_html(
+        '<svg class="bar {}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="value" width="{}" height="8"></rect></svg>',
+        tone,
+        f"{length:.1f}",
+    )
+
+
+@register.simple_tag
+def sign(level: str) -> SafeString:
+    """The sign of a flag's level with its word for those who hear the page."""
+    mark, _, word = SIGNS.get(level, SIGNS["note"])
+    return format_html(
+        '<span class="sign"><span aria-hidden="true">{}</span><span class="visually-hidden">{}: </span></span>',
+        mark,
+        word,
+    )
+
+
+@register.filter
+def level_class(level: str) -> str:
+    return SIGNS.get(level, SIGNS["note"])[1]
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """A short relative time: "just now", "12 min ago", "3 h ago", "5 days ago"."""
+    gone = now - moment
+    if gone < timedelta(minutes=1):
+        return "just now"
+    if gone < timedelta(hours=1):
+        return f"{int(gone.total_seconds() // 60)} min ago"
+    if gone < timedelta(days=1):
+        return f"{int(gone.total_seconds() // 3600)} h ago"
+    return f"{gone.days} day{'s' if gone.days > 1 else ''} ago"
+
+
+@register.simple_tag
+def since(moment: datetime | None) -> SafeString | str:
+    """Relative time to read, exact time on the spot for the pointer and for machines."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        format_date(local, "j F Y, H:i:s"),
+        ago(moment, timezone.now()),
+    )
+
+
+@register.filter
+def exact(moment: datetime | None) -> str:
+    return format_date(timezone.localtime(moment), "j M Y, H:i") if moment else "–"
+
+
+@register.filter
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+
+
+@register.filter
+def initials(name: str) -> str:
+    parts = [part for part in str(name).replace("@", " ").split() if part]
+    return "".join(part[0] for part in (parts[:1] + parts[-1:] if len(parts) > 1 else parts)).upper() or "?"
