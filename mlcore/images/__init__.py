@@ -4,7 +4,17 @@ Everything here takes bytes or numpy arrays and needs only numpy and Pillow.
 """
 
 from .decoding import Header, decode, read_header
+from .quality import Quality, measure_quality
 from .refusal import ImageRefused, Limits
 from .stripping import strip_metadata
 
-__all__ = ["Header", "ImageRefused", "Limits", "decode", "read_header", "strip_metadata"]
+__all__ = [
+    "Header",
+    "ImageRefused",
+    "Limits",
+    "Quality",
+    "decode",
+    "measure_quality",
+    "read_header",
+    "strip_metadata",
+]

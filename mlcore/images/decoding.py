@@ -6,11 +6,19 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from . import bmp, jpeg, png, tiff, webp
 from .containers import Container
-from .refusal import ImageRefused, Limits, corrupt, truncated
+from .refusal import DEFAULT_LIMITS, Limits, corrupt, truncated
 from .sniffing import sniff
 
 # The plugins are opened directly and not through Image.open: no format is guessed, and Pillow's own
@@ -63,7 +71,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
     return _WALKERS[sniff(data)](data, limits)
 
 
-def read_header(data: bytes, limits: Limits = Limits()) -> Header:
+def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     """Read what a file is and check it against ``limits`` before anything is decoded.
 
     Raises ``ImageRefused`` for what is not one still picture of the five formats, out of bounds, cut off
@@ -87,7 +95,7 @@ def read_header(data: bytes, limits: Limits = Limits()) -> Header:
     )
 
 
-def decode(data: bytes, *, limits: Limits = Limits(), at_least: int | None = None) -> np.ndarray:
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, at_least: int | None = None) -> np.ndarray:
     """Decode a picture to uint8 (H, W, 3) RGB as it is meant to be seen.
 
     EXIF orientation is applied, alpha is laid over white, four-colour, palette and 16-bit pixels are
@@ -165,5 +173,3 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
-
-

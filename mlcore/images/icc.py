@@ -8,7 +8,7 @@ _MAX_TAGS = 100
 _COLOURS = (
     b"rXYZ gXYZ bXYZ wtpt bkpt rTRC gTRC bTRC kTRC chad lumi cicp A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt"
 ).split()
-# Types that hold numbers only. Text types (desc, text, mluc), named colours and signatures are not among them.
+# Types that hold numbers only: no text (desc, text, mluc), no named colours, no signatures.
 _NUMBERS = (b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"cicp")
 
 
@@ -34,7 +34,7 @@ def plain_profile(profile: bytes) -> bytes | None:
     version_4 = profile[8] >= 4
     tags.append((b"desc", _text(b"mluc" if version_4 else b"desc", "colour profile")))
     tags.append((b"cprt", _text(b"mluc" if version_4 else b"text", "none")))
-    # Device class, colour space and connection space, rendering intent and illuminant stay; the rest is cleared.
+    # Class, colour space, connection space, rendering intent and illuminant stay; the rest is cleared.
     kept = bytearray(128)
     kept[8:12], kept[12:24], kept[36:40] = profile[8:12], profile[12:24], b"acsp"
     kept[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)

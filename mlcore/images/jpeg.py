@@ -25,7 +25,7 @@ _EXIF = b"Exif\0\0"
 
 
 def take_apart(data: bytes, limits: Limits) -> Container:
-    """Walk the markers of a JPEG file. Raises ``ImageRefused``; sides are checked as soon as they are known."""
+    """Walk the markers of a JPEG file. Raises ``ImageRefused``; sides are checked before pixels are sought."""
     view = memoryview(data)
     found = Container("JPEG", 0, 0, lead=b"\xff\xd8")
     profile: dict[int, bytes] = {}
@@ -57,7 +57,8 @@ def take_apart(data: bytes, limits: Limits) -> Container:
             found.body.append(segment)
         elif marker in _OTHER_FRAMES:
             raise ImageRefused(
-                "unsupported_format", "This is a rare kind of JPEG (lossless or layered). Export it as an ordinary JPEG."
+                "unsupported_format",
+                "This is a rare kind of JPEG (lossless or layered). Export it as an ordinary JPEG.",
             )
         elif marker in _TABLES:
             found.body.append(segment)
@@ -98,7 +99,8 @@ def _read_frame(found: Container, content: memoryview, limits: Limits) -> None:
     precision, height, width, components = struct.unpack_from(">BHHB", content)
     if precision != 8:
         raise ImageRefused(
-            "unsupported_depth", f"This JPEG has {precision} bits per colour. Export it with 8 bits per colour."
+            "unsupported_depth",
+            f"This JPEG has {precision} bits per colour. Export it with 8 bits per colour.",
         )
     if components not in (1, 3, 4):
         raise corrupt(f"it has {components} colour channels")

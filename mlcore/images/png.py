@@ -53,7 +53,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
         elif name == b"IEND":
             break
         elif name == b"PLTE" or (name == b"tRNS" and (colour == 3 or depth == 8)):
-            # A transparent colour of other depths is not understood by the decoder; it is left out for all alike.
+            # The decoder misreads a transparent colour of other depths; it is left out for everybody.
             if name not in seen and not pixels:
                 _check_sum(chunk)
                 found.body.append(chunk)
@@ -96,7 +96,7 @@ def raw_size(data: bytes) -> int:
 
 
 def share_inflated(pixels: Iterable[Piece], expected: int) -> float:
-    """The share (0..1) of the expected bytes that these pieces of pixel data inflate to, in bounded memory."""
+    """The share (0..1) of the expected bytes that pieces of pixel data inflate to, in bounded memory."""
     inflater, total = zlib.decompressobj(), 0
     for piece in pixels:
         pending = bytes(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class ImageRefused(ValueError):
+class ImageRefused(ValueError):  # noqa: N818 - it is the file that fails, not the program
     """A file that is not taken as a picture.
 
     ``code`` is a stable slug for programs; ``str(error)`` is a sentence for the technician that says
@@ -48,8 +48,8 @@ class Limits:
         if width > self.max_side or height > self.max_side or width * height > self.max_pixels:
             raise ImageRefused(
                 "too_many_pixels",
-                f"This picture says it is {width} × {height} pixels; at most {self.max_side} pixels a side and "
-                f"{self.max_pixels / 1e6:g} million in all are read. Export a smaller region.",
+                f"This picture says it is {width} × {height} pixels; at most {self.max_side} pixels a side "
+                f"and {self.max_pixels / 1e6:g} million in all are read. Export a smaller region.",
             )
         if width < self.min_side or height < self.min_side:
             raise ImageRefused(
@@ -57,6 +57,9 @@ class Limits:
                 f"This picture is only {width} × {height} pixels; at least {self.min_side} × {self.min_side} "
                 "are needed. Export it in full size, not as a thumbnail.",
             )
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def corrupt(what: str) -> ImageRefused:

@@ -49,8 +49,15 @@ def sniff(data: bytes) -> str:
         return "TIFF"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if data[:2] == b"BM" and data[14:18] in (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x34\0\0\0", b"\x38\0\0\0", b"\x40\0\0\0",
-                                             b"\x6c\0\0\0", b"\x7c\0\0\0"):
+    if data[:2] == b"BM" and data[14:18] in (
+        b"\x0c\0\0\0",
+        b"\x28\0\0\0",
+        b"\x34\0\0\0",
+        b"\x38\0\0\0",
+        b"\x40\0\0\0",
+        b"\x6c\0\0\0",
+        b"\x7c\0\0\0",
+    ):
         return "BMP"
     for offset, signature, name in _OTHERS:
         if data[offset : offset + len(signature)] == signature:

@@ -1,4 +1,4 @@
-"""What is kept of a file: its pixels to the bit, its orientation and its colours; nothing that could name a patient."""
+"""What is kept of a file: pixels to the bit, orientation and colours; nothing that could name a patient."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _AS_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 def strip_metadata(data: bytes, header: Header) -> bytes:
     """The file to store: ``decode`` of it equals ``decode`` of ``data`` bit for bit.
 
-    JPEG, PNG and WebP keep their compressed pixels untouched; EXIF (but the orientation), XMP, comments, text,
-    thumbnails, unknown parts and trailing bytes are left out, and a colour profile is reduced to its colours.
-    TIFF and BMP are rewritten as PNG, orientation applied. ``header`` is what ``read_header`` said of ``data``.
+    JPEG, PNG and WebP keep their compressed pixels untouched; EXIF (but the orientation), XMP, comments,
+    text, thumbnails, unknown parts and trailing bytes are left out, and a colour profile is reduced to its
+    colours. TIFF and BMP are rewritten as PNG, orientation applied. ``header`` is what ``read_header`` said
+    of ``data``.
     Raises ``ImageRefused``.
     """
     container = take_apart(data, _UNBOUNDED)

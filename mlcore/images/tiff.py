@@ -58,11 +58,14 @@ def _check_layout(data: bytes, tags: Tags, width: int, height: int) -> None:
         )
     samples = _one(tags, 277, 1)
     if not 1 <= samples <= 5:
-        raise ImageRefused("unsupported_depth", f"This TIFF has {samples} channels. Export it as ordinary RGB.")
+        raise ImageRefused(
+            "unsupported_depth", f"This TIFF has {samples} channels. Export it as ordinary RGB."
+        )
     if photometric not in (0, 1, 2, 3, 6):
         raise ImageRefused(
             "unsupported_colour",
-            "The colours of this TIFF are stored for printing or as raw camera data. Export it as ordinary RGB.",
+            "The colours of this TIFF are stored for printing or as raw camera data. "
+            "Export it as ordinary RGB.",
         )
     depths = tags.get(258, (1,))
     if max(depths) > 16 or max(tags.get(339, (1,))) != 1 or (max(depths) > 8 and photometric != 1):
@@ -81,7 +84,9 @@ def _check_layout(data: bytes, tags: Tags, width: int, height: int) -> None:
         raise corrupt("its list of strips is incomplete")
     ends = [offset + count for offset, count in zip(offsets, counts, strict=True)]
     if max(ends) > len(data):
-        raise truncated(sum(count for count, end in zip(counts, ends, strict=True) if end <= len(data)) / sum(counts))
+        raise truncated(
+            sum(count for count, end in zip(counts, ends, strict=True) if end <= len(data)) / sum(counts)
+        )
     if photometric == 6:
         expected //= 2  # colour may be stored at a quarter of the resolution
     if sum(counts) * _COMPRESSIONS[compression] < expected:
