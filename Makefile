@@ -1,0 +1,50 @@
+# LeukoLens. `make demo` and `make test` need only Python >= 3.11 and a C compiler.
+PYTHON ?= python3
+VENV   := .venv
+comma  := ,
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Debian and macOS without Node of their own get npm from PyPI.
+SERVE  := $(if $(shell command -v npm 2>/dev/null),.,.[node])
+FULL   := $(if $(shell command -v npm 2>/dev/null),.[torch$(comma)test],.[node$(comma)torch$(comma)test])
+
+.PHONY: demo test lint bench screenshots clean help
+
+help:
+	@echo "make demo    run the portal on this machine (PORT, DEMO_IMAGES)"
+	@echo "make test    every check and test that this machine can run"
+	@echo "make lint    formatting, types, imports, migrations, API schema"
+	@echo "make bench   performance ratios, printed and written to var/bench.json"
+
+$(VENV)/.serve: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing what the portal needs …"
+	@$(PIP) --editable "$(SERVE)"
+	@touch $@
+
+$(VENV)/.full: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing torch, training and test tools (about 5 GB the first time) …"
+	@$(PIP) --editable "$(FULL)"
+	@touch $@ $(VENV)/.serve
+
+static/vendor/.stamp: package-lock.json scripts/assets.py
+	@$(BIN)/python scripts/assets.py
+
+demo: $(VENV)/.serve static/vendor/.stamp
+	@$(BIN)/python scripts/demo.py
+
+lint: $(VENV)/.full static/vendor/.stamp
+	@sh scripts/lint.sh
+
+test: $(VENV)/.full static/vendor/.stamp
+	@$(BIN)/python scripts/test.py
+
+bench: $(VENV)/.full static/vendor/.stamp
+	@$(BIN)/python scripts/bench.py
+
+screenshots: $(VENV)/.full static/vendor/.stamp
+	@$(BIN)/python scripts/screenshots.py
+
+clean:
+	rm -rf $(VENV) node_modules static/vendor staticfiles var

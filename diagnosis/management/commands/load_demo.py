@@ -1,0 +1,34 @@
+"""`manage.py load_demo`: the demo laboratory, safe to run again."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = "Make the demo laboratory: people, an API token, invented patients and cases with rendered smears."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--url", default="http://127.0.0.1:8000", help="address written beside the credentials")
+        parser.add_argument("--people-only", action="store_true", help="no cases and no pictures")
+        parser.add_argument("--images", type=Path, help="a folder with a manifest.csv, instead of rendered smears")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from diagnosis.management import demo
+
+        demo.make_people(options["url"])
+        if options["people_only"]:
+            return
+        try:
+            lines = demo.load_folder(options["images"]) if options["images"] else demo.load_rendered()
+            for line in lines:
+                self.stdout.write(line)
+        except (FileNotFoundError, ValueError) as error:
+            raise CommandError(str(error)) from error
+        if not options["images"]:
+            demo.write_samples(settings.VAR / "demo-images")
