@@ -1,8 +1,8 @@
 """The twelve cells of peripheral blood, each drawn by the signs by which a haematologist names it.
 
-Every drawing takes a Patch (cell units, centre at 0, 0) and gives canonical colours (h, w, 3) and coverage (h, w).
-Colours and sizes follow measurements on Wright-Giemsa stained smears at 100x; the signs follow common practice
-(see e.g. the ICSH recommendations on morphological grading, Palmer et al. 2015, doi:10.1111/ijlh.12327).
+Every drawing takes a Patch (cell units, centre at 0, 0) and gives canonical colours (h, w, 3) and coverage
+(h, w). Colours and sizes follow measurements on Wright-Giemsa stained smears at 100x; the signs follow common
+practice (see the ICSH recommendations on morphological grading, Palmer et al. 2015, doi:10.1111/ijlh.12327).
 """
 
 from __future__ import annotations
@@ -12,58 +12,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mlcore.phantom.draw import Colour, Floats, Patch, blend, join, meet, soft_step
+from mlcore.phantom.draw import Floats, Patch, blend, join, meet, soft_step
+from mlcore.phantom.texture import between, body, chromatin, fill, shifted, vacuoles
 
 Drawing: TypeAlias = tuple[Floats, Floats]
-
-
-def fill(p: Patch, colour: Colour, mottle: float = 6.0, grain: float = 3.0) -> Floats:
-    """A sheet of one colour, unevenly stained by `mottle` levels."""
-    sheet = np.broadcast_to(np.float32(colour), (*p.x.shape, 3))
-    uneven = mottle * (0.7 * p.noise(grain) + 0.6 * p.noise(grain * 4))
-    return np.asarray(sheet + uneven[..., None] * np.float32((1.0, 1.0, 0.6)), np.float32)
-
-
-def between(rng: np.random.Generator, a: Colour, b: Colour, jitter: float = 4.0) -> Colour:
-    """A colour between two, a little off."""
-    t = rng.random()
-    r, g, b3 = (float(x + (y - x) * t + rng.normal(0, jitter)) for x, y in zip(a, b, strict=True))
-    return (r, g, b3)
-
-
-def chromatin(p: Patch, d: Floats, dark: Colour, light: Colour, kind: str, rim: float = 0.55) -> Floats:
-    """Nuclear chromatin: `fine` (blast), `coarse` (clumped), `dense` (nearly closed), `streaked` (smudge)."""
-    if kind == "fine":
-        t = 0.46 + 0.13 * p.noise(1.8) + 0.12 * p.noise(3.4) + 0.13 * p.noise(17)
-    elif kind == "ropy":
-        t = 0.5 + 0.16 * p.noise(2.0) + 0.16 * p.noise(3.4) + 0.12 * p.noise(16)
-    elif kind == "coarse":
-        t = 0.12 + 0.78 * soft_step(p.noise(3.9) + 0.8 * p.noise(2.1) + 0.45, 1.7) + 0.09 * p.noise(1.5)
-    elif kind == "dense":
-        t = 0.95 - 0.75 * soft_step(p.noise(2.7) - 1.25, 3.5) + 0.07 * p.noise(1.5) - 0.05 * p.noise(9)
-    else:
-        t = 0.45 + 0.15 * p.noise(2.0) + 0.15 * p.noise(4.5) + 0.1 * p.noise(14)
-    t = t + rim * np.exp(-((d / 2.0) ** 2)) * (d > -2)
-    t = np.clip(t, 0, 1.12)[..., None].astype(np.float32)
-    return np.float32(light) * (1 - t) + np.float32(dark) * t
-
-
-def body(p: Patch, d: Floats, colour: Colour, *, mottle: float = 6.0, rim: float = 0.35, edge: Colour) -> Floats:
-    """Cytoplasm with its darker border."""
-    sheet = fill(p, colour, mottle)
-    return blend(sheet, edge, np.asarray(rim * np.exp(-((d / 1.7) ** 2)), np.float32))
-
-
-def vacuoles(p: Patch, colour: Floats, inside: Floats, count: int, size: tuple[float, float]) -> Floats:
-    """Clear round holes in the cytoplasm."""
-    holes = p.dots(inside, count, size)
-    return blend(colour, (232, 220, 218), 0.8 * holes)
-
-
-def shifted(p: Patch, by: float) -> tuple[float, float]:
-    """A point `by` units from the centre in a random direction."""
-    angle = p.rng.uniform(0, 2 * np.pi)
-    return (float(by * np.cos(angle)), float(by * np.sin(angle)))
 
 
 def blast(p: Patch, room: tuple[float, float] = (0.84, 0.93)) -> Drawing:
@@ -93,7 +45,7 @@ def blast(p: Patch, room: tuple[float, float] = (0.84, 0.93)) -> Drawing:
 
 
 def promyelocyte(p: Patch) -> Drawing:
-    """Larger than a blast, eccentric nucleus, abundant azurophil granules also over the nucleus, at times Auer rods."""
+    """Larger than a blast, eccentric nucleus, azurophil granules also over it, at times Auer rods."""
     rng = p.rng
     r = rng.uniform(42, 51)
     cell = p.pressed(p.blob(r, longer=rng.uniform(1.0, 1.2), wobble=0.03))
@@ -114,7 +66,9 @@ def promyelocyte(p: Patch) -> Drawing:
     colour = blend(colour, chromatin(p, nucleus, dark, light, "ropy", rim=0.4), 0.9 * p.cover(nucleus, 4))
     inside = p.cover(cell - 2.5)
     outside = inside * (1 - 0.5 * p.cover(nucleus))
-    colour = blend(colour, granule, rng.uniform(0.45, 0.8) * p.dots(outside, int(rng.integers(200, 420)), (0.7, 1.5)))
+    colour = blend(
+        colour, granule, rng.uniform(0.45, 0.8) * p.dots(outside, int(rng.integers(200, 420)), (0.7, 1.5))
+    )
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 5))):
             start = (-off[0] * 3 + rng.normal(0, 5), -off[1] * 3 + rng.normal(0, 5))
@@ -125,19 +79,26 @@ def promyelocyte(p: Patch) -> Drawing:
 
 
 def immature_granulocyte(p: Patch) -> Drawing:
-    """Myelocyte to metamyelocyte: oval to indented nucleus with some clumping, fine granules, lilac cytoplasm."""
+    """Myelocyte to metamyelocyte: oval to indented nucleus with some clumping, fine granules."""
     rng = p.rng
     r = rng.uniform(38, 45)
     cell = p.pressed(p.blob(r, longer=rng.uniform(1.0, 1.2), wobble=0.025))
     turn = rng.uniform(0, 2 * np.pi)
     ux, uy = float(np.cos(turn)), float(np.sin(turn))
     nucleus = p.blob(
-        r * rng.uniform(0.6, 0.68), at=(ux * r * 0.24, uy * r * 0.24), longer=rng.uniform(1.15, 1.45), turn=turn + 1.57
+        r * rng.uniform(0.6, 0.68),
+        at=(ux * r * 0.24, uy * r * 0.24),
+        longer=rng.uniform(1.15, 1.45),
+        turn=turn + 1.57,
     )
     depth = rng.uniform(0.0, 0.5)
-    notch = p.blob(r * 0.36, at=(-ux * r * (0.62 - depth * 0.55), -uy * r * (0.62 - depth * 0.55)), wobble=0.03)
+    notch = p.blob(
+        r * 0.36, at=(-ux * r * (0.62 - depth * 0.55), -uy * r * (0.62 - depth * 0.55)), wobble=0.03
+    )
     nucleus = meet(meet(nucleus, -notch, 7), cell - 1.5, 3)
-    colour = body(p, cell, between(rng, (204, 164, 184), (180, 154, 188)), mottle=7, rim=0.3, edge=(120, 96, 150))
+    colour = body(
+        p, cell, between(rng, (204, 164, 184), (180, 154, 188)), mottle=7, rim=0.3, edge=(120, 96, 150)
+    )
     outside = p.cover(cell - 2) * (1 - p.cover(nucleus + 1))
     colour = blend(colour, (126, 70, 136), 0.62 * p.dots(outside, int(rng.integers(70, 190)), (0.6, 1.2)))
     dark, light = between(rng, (84, 36, 116), (92, 42, 124)), between(rng, (142, 98, 160), (150, 104, 164))
@@ -146,7 +107,7 @@ def immature_granulocyte(p: Patch) -> Drawing:
 
 
 def neutrophil(p: Patch) -> Drawing:
-    """Two to five lobes on thin filaments, or a band; clumped chromatin; pale pink cytoplasm, fine granules."""
+    """Two to five lobes on thin filaments, or a band; clumped chromatin; pale cytoplasm, fine granules."""
     rng = p.rng
     r = rng.uniform(35, 42)
     cell = p.pressed(p.blob(r, longer=rng.uniform(1.0, 1.22), wobble=0.025))
@@ -173,11 +134,15 @@ def neutrophil(p: Patch) -> Drawing:
         if i and not band:
             nucleus = join(nucleus, p.rod(points[i - 1], point, rng.uniform(1.0, 2.4)), 2.0)
     nucleus = meet(nucleus, cell - 2, 2)
-    colour = body(p, cell, between(rng, (212, 176, 184), (198, 168, 188)), mottle=6, rim=0.25, edge=(150, 122, 160))
+    colour = body(
+        p, cell, between(rng, (212, 176, 184), (198, 168, 188)), mottle=6, rim=0.25, edge=(150, 122, 160)
+    )
     outside = p.cover(cell - 2) * (1 - p.cover(nucleus + 1))
     strong = rng.uniform(0.25, 0.7)
     colour = blend(colour, (132, 82, 138), strong * p.dots(outside, int(rng.integers(120, 300)), (0.4, 0.95)))
-    core = chromatin(p, nucleus, between(rng, (66, 28, 110), (78, 30, 112)), (132, 92, 160), "coarse", rim=0.6)
+    core = chromatin(
+        p, nucleus, between(rng, (66, 28, 110), (78, 30, 112)), (132, 92, 160), "coarse", rim=0.6
+    )
     return blend(colour, core, p.cover(nucleus, 1.1)), p.cover(cell, 1.6)
 
 
@@ -199,7 +164,9 @@ def eosinophil(p: Patch) -> Drawing:
         if i:
             nucleus = join(nucleus, p.rod(points[i - 1], point, rng.uniform(1.4, 3.0)), 3)
     nucleus = meet(nucleus, cell - 1.5, 2)
-    colour = body(p, cell, between(rng, (196, 142, 142), (190, 138, 128)), mottle=5, rim=0.3, edge=(140, 96, 120))
+    colour = body(
+        p, cell, between(rng, (196, 142, 142), (190, 138, 128)), mottle=5, rim=0.3, edge=(140, 96, 120)
+    )
     outside = p.cover(cell - 1.2) * (1 - 0.9 * p.cover(nucleus))
     red = between(rng, (182, 104, 96), (172, 98, 110), 4)
     for _ in range(3):  # layers of granules, each with its darker border
@@ -219,7 +186,9 @@ def basophil(p: Patch) -> Drawing:
     nucleus = p.blob(r * 0.5, at=shifted(p, r * 0.25), wobble=0.1)
     nucleus = join(nucleus, p.blob(r * 0.45, at=shifted(p, r * 0.3), wobble=0.1), 3)
     nucleus = meet(nucleus, cell - 2, 3)
-    colour = body(p, cell, between(rng, (166, 112, 164), (186, 138, 176)), mottle=10, rim=0.3, edge=(120, 70, 130))
+    colour = body(
+        p, cell, between(rng, (166, 112, 164), (186, 138, 176)), mottle=10, rim=0.3, edge=(120, 70, 130)
+    )
     core = chromatin(p, nucleus, (98, 52, 128), (146, 98, 158), "ropy", rim=0.3)
     colour = blend(colour, core, 0.85 * p.cover(nucleus, 3))
     inside = p.cover(cell - 1.6)
@@ -230,7 +199,7 @@ def basophil(p: Patch) -> Drawing:
 
 
 def lymphocyte(p: Patch) -> Drawing:
-    """Small, round, dense nucleus with clumped chromatin and a thin blue rim of cytoplasm; at times a larger one."""
+    """Small, round, dense nucleus with clumped chromatin, thin blue cytoplasm; at times a larger one."""
     rng = p.rng
     large = rng.random() < 0.25
     r = rng.uniform(36, 42) if large else rng.uniform(28, 33)
@@ -247,21 +216,30 @@ def lymphocyte(p: Patch) -> Drawing:
 
 
 def monocyte(p: Patch) -> Drawing:
-    """The largest: folded or kidney-shaped nucleus of lacy chromatin, abundant grey-blue cytoplasm, vacuoles."""
+    """The largest: folded or kidney-shaped nucleus, lacy chromatin, much grey-blue cytoplasm, vacuoles."""
     rng = p.rng
     r = rng.uniform(45, 53)
     cell = p.pressed(p.blob(r, longer=rng.uniform(1.0, 1.2), wobble=0.045))
     turn = rng.uniform(0, 2 * np.pi)
     ux, uy = float(np.cos(turn)), float(np.sin(turn))
     at = (ux * r * 0.14, uy * r * 0.14)
-    nucleus = p.blob(r * rng.uniform(0.6, 0.67), at=at, longer=rng.uniform(1.1, 1.4), turn=turn + 1.57, wobble=0.06)
+    nucleus = p.blob(
+        r * rng.uniform(0.6, 0.67), at=at, longer=rng.uniform(1.1, 1.4), turn=turn + 1.57, wobble=0.06
+    )
     folded = rng.random() < 0.4
-    near, side = rng.uniform(0.36, 0.5) * r if folded else rng.uniform(0.26, 0.46) * r, rng.normal(0, 0.12) * r
+    near, side = (
+        rng.uniform(0.36, 0.5) * r if folded else rng.uniform(0.26, 0.46) * r,
+        rng.normal(0, 0.12) * r,
+    )
     notch_at = (-ux * near - uy * side, -uy * near + ux * side)
     width = r * (rng.uniform(0.14, 0.2) if folded else rng.uniform(0.24, 0.36))
-    notch = p.blob(width, at=notch_at, longer=rng.uniform(1.2, 2.2), turn=turn + rng.normal(0, 0.4), wobble=0.12)
+    notch = p.blob(
+        width, at=notch_at, longer=rng.uniform(1.2, 2.2), turn=turn + rng.normal(0, 0.4), wobble=0.12
+    )
     nucleus = meet(meet(nucleus, -notch, 8), cell - 3, 3)
-    colour = body(p, cell, between(rng, (178, 168, 194), (196, 180, 196)), mottle=8, rim=0.4, edge=(120, 116, 172))
+    colour = body(
+        p, cell, between(rng, (178, 168, 194), (196, 180, 196)), mottle=8, rim=0.4, edge=(120, 116, 172)
+    )
     outside = p.cover(cell - 3) * (1 - p.cover(nucleus + 2))
     colour = blend(colour, (150, 116, 166), 0.3 * p.dots(outside, 150, (0.4, 0.9)))
     colour = vacuoles(p, colour, outside, int(rng.integers(4, 22)), (1.2, 3.4))
@@ -274,7 +252,7 @@ def monocyte(p: Patch) -> Drawing:
 
 
 def plasma_cell(p: Patch) -> Drawing:
-    """Oval cell, eccentric round nucleus with cartwheel clumps, deep blue cytoplasm, a pale hof beside the nucleus."""
+    """Oval cell, eccentric round nucleus with clumps, deep blue cytoplasm, a pale hof beside the nucleus."""
     rng = p.rng
     r = rng.uniform(38, 45)
     turn = rng.uniform(0, 2 * np.pi)
@@ -282,13 +260,17 @@ def plasma_cell(p: Patch) -> Drawing:
     cell = p.blob(r, longer=rng.uniform(1.12, 1.4), turn=turn, wobble=0.035)
     at = (ux * r * 0.36, uy * r * 0.36)
     nucleus = meet(p.blob(r * rng.uniform(0.56, 0.64), at=at, longer=1.08, wobble=0.03), cell - 1.5, 2)
-    colour = body(p, cell, between(rng, (92, 74, 140), (108, 86, 146)), mottle=12, rim=0.6, edge=(58, 46, 118))
+    colour = body(
+        p, cell, between(rng, (92, 74, 140), (108, 86, 146)), mottle=12, rim=0.6, edge=(58, 46, 118)
+    )
     hof = p.blob(r * 0.34, at=(-ux * r * 0.2, -uy * r * 0.2), longer=1.5, turn=turn + 1.57, wobble=0.06)
     colour = blend(colour, (172, 150, 190), 0.72 * p.cover(hof, 9))
     if rng.random() < 0.3:
         outside = p.cover(cell - 4) * (1 - p.cover(nucleus + 2))
         colour = vacuoles(p, colour, outside, int(rng.integers(2, 7)), (1.0, 2.2))
-    core = chromatin(p, nucleus, between(rng, (56, 22, 94), (70, 24, 96), 4), (124, 74, 140), "coarse", rim=0.55)
+    core = chromatin(
+        p, nucleus, between(rng, (56, 22, 94), (70, 24, 96), 4), (124, 74, 140), "coarse", rim=0.55
+    )
     return blend(colour, core, p.cover(nucleus)), p.cover(cell)
 
 
@@ -298,10 +280,12 @@ def erythroblast(p: Patch) -> Drawing:
     late = rng.random()
     r = 34 - 9 * late + rng.normal(0, 1.2)
     cell = p.blob(r, longer=rng.uniform(1.0, 1.2), wobble=0.03)
-    nucleus = p.blob(r * (0.66 - 0.14 * late), at=shifted(p, r * (0.1 + 0.18 * late)), longer=1.06, wobble=0.02)
+    nucleus = p.blob(
+        r * (0.66 - 0.14 * late), at=shifted(p, r * (0.1 + 0.18 * late)), longer=1.06, wobble=0.02
+    )
     grey, pink = (138, 124, 172), (184, 138, 160)
-    tone: Colour = tuple(float(a + (b - a) * late + rng.normal(0, 4)) for a, b in zip(grey, pink, strict=True))  # type: ignore[assignment]
-    colour = body(p, cell, tone, mottle=6, rim=0.4, edge=(112, 92, 148))
+    red, green, blue = (float(a + (b - a) * late + rng.normal(0, 4)) for a, b in zip(grey, pink, strict=True))
+    colour = body(p, cell, (red, green, blue), mottle=6, rim=0.4, edge=(112, 92, 148))
     colour = blend(colour, (206, 190, 208), 0.28 * np.exp(-(((nucleus + 1.6) / 1.3) ** 2)))
     dark = between(rng, (44, 24, 98), (58, 22, 88), 4)
     core = chromatin(p, nucleus, dark, (132, 94, 156) if late < 0.7 else (84, 52, 120), "dense", rim=0.2)
@@ -309,7 +293,7 @@ def erythroblast(p: Patch) -> Drawing:
 
 
 def platelet(p: Patch) -> Drawing:
-    """Giant platelet: no nucleus, pale blue body with a ragged edge, violet granules gathered in the middle."""
+    """Giant platelet: no nucleus, pale blue body with a ragged edge, violet granules in the middle."""
     rng = p.rng
     r = rng.uniform(19, 32)
     ragged = 0.9 * p.noise(3) + 1.3 * p.noise(7)
@@ -335,7 +319,10 @@ def smudge_cell(p: Patch) -> Drawing:
         way = shifted(p, r * rng.uniform(0.8, 1.15))
         mass = join(mass, p.rod((way[0] * 0.5, way[1] * 0.5), way, rng.uniform(4, 9)) + 0.8 * ragged, 6)
     hue = rng.random()
-    dark, light = (90 + 32 * hue, 44 + 12 * hue, 124 + 4 * hue), (156 + 24 * hue, 112 + 10 * hue, 172 - 2 * hue)
+    dark, light = (
+        (90 + 32 * hue, 44 + 12 * hue, 124 + 4 * hue),
+        (156 + 24 * hue, 112 + 10 * hue, 172 - 2 * hue),
+    )
     colour = chromatin(p, mass, dark, light, "streaked", rim=0.3)
     along = p.x * np.cos(turn) + p.y * np.sin(turn)
     across = -p.x * np.sin(turn) + p.y * np.cos(turn)

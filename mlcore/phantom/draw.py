@@ -1,33 +1,39 @@
 """The drawing kit of the rendered smears: noise, outlines as signed distances, stains, the slide.
 
-Everything is measured in *cell units*: one unit is one pixel of a 192 x 192 picture of one cell, in which a red
-cell is about 38 units wide (some 0.2 µm a unit). Outlines are signed distances in those units, positive inside.
+Everything is measured in *cell units*: one unit is one pixel of a 192 x 192 picture of one cell, in which a
+red cell is about 38 units wide (some 0.2 µm a unit). Outlines are signed distances in those units, positive
+inside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFilter
 
-Floats: TypeAlias = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.floating[Any]]
 Pixels: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[float, float, float]
 
 CANON: Colour = (251.0, 226.0, 203.0)
-"""The empty slide in the stain in which all cells are described; a Stain carries colours over to its own."""
+"""The empty slide in the stain in which all cells are described; a Stain carries them over to its own."""
+
+
+def levels(colour: Colour) -> Floats:
+    """A colour, or one number per channel, as an array (3,)."""
+    return np.asarray(colour, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Stain:
     """How one slide is stained and lit.
 
-    background: colour of the empty slide, 0..255. gain: factor on the optical density of leucocytes per channel.
-    red_cell: optical density per channel of one thickness of red cell.
+    background: colour of the empty slide, 0..255. gain: factor on the optical density of leucocytes per
+    channel. red_cell: optical density per channel of one thickness of red cell.
     """
 
     background: Colour
@@ -36,8 +42,8 @@ class Stain:
 
     def tint(self, colour: ArrayLike) -> Floats:
         """Canonical colours (..., 3) as they look in this stain."""
-        share = np.clip(np.asarray(colour, np.float32), 6, 255) / np.float32(CANON)
-        return np.asarray(np.float32(self.background) * share ** np.float32(self.gain), np.float32)
+        share = np.clip(np.asarray(colour, np.float32), 6, 255) / levels(CANON)
+        return np.asarray(levels(self.background) * share ** levels(self.gain), np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Floats:
@@ -83,13 +89,17 @@ class Patch:
     faces: Sequence[tuple[float, float, float]] = field(default_factory=tuple)
 
     def noise(self, grain: float) -> Floats:
-        """Smooth noise over the window, grain in cell units; grain below a pixel averages out, as in a camera."""
+        """Smooth noise, grain in cell units; grain below a pixel averages out, as in a camera."""
         pixels = grain * self.scale
-        return smooth_noise(self.rng, (self.x.shape[0], self.x.shape[1]), pixels) * np.float32(min(1.0, pixels / 1.6))
+        return smooth_noise(self.rng, (self.x.shape[0], self.x.shape[1]), pixels) * np.float32(
+            min(1.0, pixels / 1.6)
+        )
 
     def cover(self, distance: Floats, softness: float = 1.3) -> Floats:
         """Share of each pixel that lies inside the outline; softness in pixels at a scale of one."""
-        return np.asarray(np.clip(distance / (softness / min(1.0, self.scale) ** 0.5) + 0.5, 0, 1), np.float32)
+        return np.asarray(
+            np.clip(distance / (softness / min(1.0, self.scale) ** 0.5) + 0.5, 0, 1), np.float32
+        )
 
     def blob(
         self,
@@ -164,7 +174,7 @@ class Slide:
         self.stain = stain
         self.rng = rng
         self.thickness = np.zeros(shape, np.float32)
-        self.pixels = np.broadcast_to(np.float32(stain.background), (*shape, 3)).copy()
+        self.pixels = np.broadcast_to(levels(stain.background), (*shape, 3)).copy()
 
     def window(self, x: float, y: float, reach: float) -> tuple[slice, slice]:
         """Rows and columns within `reach` units of (x, y), which are in pixels."""
@@ -179,7 +189,9 @@ class Slide:
     ) -> tuple[tuple[slice, slice], Patch]:
         """The window around (x, y) and a Patch for it."""
         rows, columns = self.window(x, y, reach)
-        gx = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(x)) / np.float32(self.scale)
+        gx = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(x)) / np.float32(
+            self.scale
+        )
         gy = (np.arange(rows.start, rows.stop, dtype=np.float32) - np.float32(y)) / np.float32(self.scale)
         grid_x, grid_y = np.meshgrid(gx, gy)
         return (rows, columns), Patch(grid_x, grid_y, self.scale, self.rng, faces)
@@ -195,39 +207,52 @@ class Slide:
         spot = np.hypot(p.x - rng.normal(0, 1.3), p.y - rng.normal(0, 1.3)) / radius
         width = rng.uniform(0.3, 0.6)
         hollow = pallor * np.exp(-((spot / width) ** 2) * (1 if rng.random() < 0.6 else spot / width))
-        shape = 0.9 + 0.16 * np.clip(1 - t, 0, 1) * (1 - pallor) + rim * np.exp(-(((t - 0.9) / 0.09) ** 2)) - hollow
+        shape = (
+            0.9
+            + 0.16 * np.clip(1 - t, 0, 1) * (1 - pallor)
+            + rim * np.exp(-(((t - 0.9) / 0.09) ** 2))
+            - hollow
+        )
         self.thickness[where] += p.cover(d, 1.6) * np.asarray(np.clip(shape, 0.03, 1.3), np.float32)
 
     def lay_red_cells(self) -> None:
-        """Turn the collected thickness into colour; call once, before leucocytes. Overlaps darken only a little."""
+        """Turn the collected thickness into colour, before leucocytes. Overlaps darken only a little."""
         t = self.thickness
         t = np.where(t > 1, 1 + 0.3 * (1 - np.exp(-(t - 1) / 0.7)), t)
         t = t * (1 + 0.03 * smooth_noise(self.rng, t.shape, 30 * self.scale))
-        self.pixels *= np.exp(-t[..., None] * np.float32(self.stain.red_cell))
+        self.pixels *= np.exp(-t[..., None] * levels(self.stain.red_cell))
 
     def lay(self, where: tuple[slice, slice], colour: Floats, share: Floats) -> None:
         """Lay a drawn object (canonical colours) over the slide."""
         self.pixels[where] = blend(self.pixels[where], self.stain.tint(colour), share)
 
     def finish(
-        self, *, blur: float, light: float, grain: float, sharpen: float = 0.0, corners: Colour = (0.0, 0.0, 0.0)
+        self,
+        *,
+        blur: float,
+        light: float,
+        grain: float,
+        sharpen: float = 0.0,
+        corners: Colour = (0.0, 0.0, 0.0),
     ) -> Pixels:
-        """The optics: light uneven by the share `light` and lost towards the corners per channel, blur in pixels,
-        sharpening by the camera, `grain` levels of its noise."""
+        """The optics: light uneven by the share `light` and lost towards the corners per channel, blur in
+        pixels, sharpening by the camera, `grain` levels of its noise."""
         rng = self.rng
         tilt = smooth_noise(rng, (self.height, self.width), 0.8 * max(self.height, self.width))
         out = self.pixels * (1 + light * np.clip(tilt, -2, 2))[..., None]
         if any(corners):
             across = np.linspace(-1, 1, self.width, dtype=np.float32)[None] ** 2
             down = np.linspace(-1, 1, self.height, dtype=np.float32)[:, None] ** 2
-            out *= 1 - ((across + down) / 2)[..., None] * np.float32(corners)
+            out *= 1 - ((across + down) / 2)[..., None] * levels(corners)
         picture = Image.fromarray(np.clip(out, 0, 255).astype(np.uint8))
         if blur > 0.2:
             picture = picture.filter(ImageFilter.GaussianBlur(blur))
         if sharpen > 0:
-            picture = picture.filter(ImageFilter.UnsharpMask(1.6 * max(1.0, self.scale), int(100 * sharpen), 1))
+            picture = picture.filter(
+                ImageFilter.UnsharpMask(1.6 * max(1.0, self.scale), int(100 * sharpen), 1)
+            )
         noise = rng.standard_normal((self.height, self.width), dtype=np.float32)
         chroma = smooth_noise(rng, (self.height, self.width), 2.5)
         out = np.asarray(picture, np.float32) + grain * noise[..., None]
-        out += grain * chroma[..., None] * np.float32((0.5, -0.3, 0.6))
+        out += grain * chroma[..., None] * levels((0.5, -0.3, 0.6))
         return np.clip(out + 0.5, 0, 255).astype(np.uint8)

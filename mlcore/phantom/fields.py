@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlcore.phantom.cells import CELLS, fill, lymphoblast
+from mlcore.phantom.cells import CELLS, lymphoblast
 from mlcore.phantom.draw import Colour, Pixels, Slide, Stain, blend, soft_step
+from mlcore.phantom.texture import fill
 
 DRAWINGS = CELLS | {"lymphoblast": (lymphoblast, 64.0)}
 
@@ -30,8 +31,9 @@ NEIGHBOURS: dict[str, tuple[float, tuple[str, ...]]] = {
 class FieldLook:
     """What a class of field looks like at low power.
 
-    cells: least and most leucocytes per 224 x 224 field. mix: (label, weight, relative size). ghosts: most pale
-    smudges. chains: share of red cells lying in rouleaux. red_cells: least and most per field.
+    stains: of the slides it was seen on. cells: least and most leucocytes per 224 x 224 field. mix: (label,
+    weight, relative size). ghosts: most pale smudges. chains: share of red cells lying in rouleaux.
+    red_cells: least and most per field. crowd: chance that a leucocyte lies against another.
     """
 
     stains: tuple[Stain, ...]
@@ -129,7 +131,12 @@ def debris(slide: Slide, count: int, size: float) -> None:
 
 
 def leucocyte(
-    slide: Slide, label: str, x: float, y: float, faces: Sequence[tuple[float, float, float]] = (), share: float = 1.0
+    slide: Slide,
+    label: str,
+    x: float,
+    y: float,
+    faces: Sequence[tuple[float, float, float]] = (),
+    share: float = 1.0,
 ) -> None:
     """Draw one leucocyte centred at pixel (x, y); `share` below one leaves a ghost."""
     draw, reach = DRAWINGS[label]
@@ -141,7 +148,14 @@ def leucocyte(
 
 
 def scatter_red_cells(
-    slide: Slide, count: int, *, radius: float, chains: float, pallor: float, rim: float = 0.07, keep: float = 0.0
+    slide: Slide,
+    count: int,
+    *,
+    radius: float,
+    chains: float,
+    pallor: float,
+    rim: float = 0.07,
+    keep: float = 0.0,
 ) -> None:
     """Scatter `count` erythrocytes of `radius` units, none nearer than `keep` units to the middle."""
     rng, s = slide.rng, slide.scale
@@ -154,7 +168,10 @@ def scatter_red_cells(
             way += rng.normal(0, 0.5)
             x, y = x + np.cos(way) * radius * 1.45 * s, y + np.sin(way) * radius * 1.45 * s
         else:
-            x, y = rng.uniform(-radius * s, slide.width + radius * s), rng.uniform(-radius * s, slide.height + radius * s)
+            x, y = (
+                rng.uniform(-radius * s, slide.width + radius * s),
+                rng.uniform(-radius * s, slide.height + radius * s),
+            )
             way = rng.uniform(0, 6.28)
             near = [1 for a, b in put if (a - x) ** 2 + (b - y) ** 2 < (1.75 * radius * s) ** 2]
             if near and rng.random() < 0.82:
@@ -170,7 +187,7 @@ def scatter_red_cells(
 def render_cell(label: str, *, seed: int, size: int = 192) -> Pixels:
     """A rendered picture of one cell among red cells, as a 100x objective shows it.
 
-    label: one of the twelve cell classes. seed: any non-negative integer; the same seed gives the same pixels.
+    label: one of the twelve cell classes. seed: a non-negative integer; the same seed gives the same pixels.
     size: side in pixels (the cell fills the same share of it). Gives uint8 (size, size, 3) RGB.
     Raises ValueError for an unknown label.
     """
@@ -237,7 +254,9 @@ def render_field(label: str, *, seed: int, size: int | tuple[int, int] = 224) ->
     debris(slide, int(area * rng.poisson(2)), 9.0)
     for _ in range(int(rng.integers(0, look.ghosts + 1) * area)):
         slide.scale = 0.3 * pixel * rng.uniform(1.1, 2.0)
-        leucocyte(slide, "smudge_cell", rng.uniform(0, width), rng.uniform(0, height), share=rng.uniform(0.35, 0.65))
+        leucocyte(
+            slide, "smudge_cell", rng.uniform(0, width), rng.uniform(0, height), share=rng.uniform(0.35, 0.65)
+        )
     labels, weights, sizes = zip(*look.mix, strict=True)
     odds = np.array(weights) / sum(weights)
     put: list[tuple[float, float, float]] = []
