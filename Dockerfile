@@ -30,11 +30,11 @@ COPY scripts scripts
 COPY --from=assets /app/node_modules node_modules
 RUN python scripts/assets.py --no-install \
     && rm -rf node_modules \
-    && SECRET_KEY=only-for-collecting-static-files-0123456789 ALLOWED_HOSTS=build \
+    && SECRET_KEY=only-for-collecting-static-files-0123456789-abcdefgh ALLOWED_HOSTS=build \
        DATABASE_URL=postgresql://build BROKER_URL=redis://build python manage.py collectstatic --noinput
 
 FROM code AS web
-USER leukolens
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
@@ -45,7 +45,7 @@ RUN pip install --constraint constraints.txt --editable ".[torch]"
 
 FROM torch AS worker
 COPY --from=code /app /app
-USER leukolens
+USER 10001
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s \
-    CMD celery -A config inspect ping --timeout 10 --destination "celery@$(hostname)"
+    CMD ["sh", "-c", "celery -A config inspect ping --timeout 10 --destination celery@$(hostname)"]
 CMD ["celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO"]

@@ -40,7 +40,7 @@ if not EMBEDDED:
     missing = [
         sentence
         for is_missing, sentence in (
-            (len(SECRET_KEY) < 32, "SECRET_KEY: set a random key of at least 32 characters"),
+            (len(SECRET_KEY) < 50, "SECRET_KEY: set a random key of at least 50 characters"),
             (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS, "ALLOWED_HOSTS: name the hosts that users type"),
             (not DATABASE_URL.startswith(("postgres://", "postgresql://")), "DATABASE_URL: postgresql://…"),
             (not BROKER_URL.startswith(("redis://", "rediss://")), "BROKER_URL: redis://…"),
@@ -222,6 +222,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if env.bool("BEHIND_PROXY", False) else 0
+# Preload lists are for sites of the open internet; a hospital's portal does not belong on them.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", 12) * 3600

@@ -24,6 +24,8 @@ STAMP = VENDOR / ".stamp"
 FILES = {
     "htmx.org/dist/htmx.min.js": "htmx/htmx.min.js",
     "htmx.org/LICENSE": "htmx/LICENSE",
+    "idiomorph/dist/idiomorph.min.js": "idiomorph/idiomorph.min.js",
+    "idiomorph/LICENSE": "idiomorph/LICENSE",
     "openseadragon/build/openseadragon/openseadragon.min.js": "openseadragon/openseadragon.min.js",
     "openseadragon/LICENSE.txt": "openseadragon/LICENSE.txt",
     "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter/inter-latin-wght-normal.woff2",

@@ -42,7 +42,12 @@ def main() -> int:
             print(f"Port {port} is taken. Choose another: PORT={port + 1} make demo", file=sys.stderr)
             return 1
     VAR.mkdir(parents=True, exist_ok=True)
-    os.environ |= {"EMBEDDED": "1", "DEBUG": "0", "VAR_DIR": str(VAR), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    os.environ |= {
+        "EMBEDDED": "1",
+        "DEBUG": "0",
+        "VAR_DIR": str(VAR),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
     for name in ("DATABASE_URL", "BROKER_URL", "CACHE_URL"):  # embedded means embedded
         os.environ.pop(name, None)
 
@@ -58,7 +63,9 @@ def main() -> int:
 
     def start(log: str, *command: str) -> subprocess.Popen[bytes]:
         with (VAR / log).open("ab") as file:
-            process = subprocess.Popen([sys.executable, "-m", *command], stdout=file, stderr=file, start_new_session=True)
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], stdout=file, stderr=file, start_new_session=True
+            )
         processes.append(process)
         return process
 
@@ -71,7 +78,14 @@ def main() -> int:
         )
         wait_for(f"{url}/healthz", web)
         images = os.environ.get("DEMO_IMAGES", "")
-        loader = [sys.executable, "manage.py", "load_demo", "--url", url, *(["--images", images] if images else [])]
+        loader = [
+            sys.executable,
+            "manage.py",
+            "load_demo",
+            "--url",
+            url,
+            *(["--images", images] if images else []),
+        ]
         processes.append(subprocess.Popen(loader, start_new_session=True))
         announce(url)
         while True:
@@ -107,7 +121,9 @@ def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float = 60
 
 def announce(url: str) -> None:
     credentials = json.loads((VAR / "demo-credentials.json").read_text())
-    lines = [f"  {person['email']:34}{person['password']:18}{person['role']}" for person in credentials["users"]]
+    lines = [
+        f"  {person['email']:34}{person['password']:18}{person['role']}" for person in credentials["users"]
+    ]
     print(
         f"\nLeukoLens is running at {url}   (Research use only – not for diagnostic use)\n\n"
         "Sign in as\n" + "\n".join(lines) + f"\n\nAPI token  {credentials['api_token']}\n"

@@ -34,12 +34,19 @@ class Portal:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.served = bool(database_url)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PYTEST_", "DATABASE_"))}
-        self.environment |= {"VAR_DIR": str(self.var), "DEBUG": "0", "OMP_NUM_THREADS": "1", "INFERENCE_THREADS": "1"}
+        self.environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PYTEST_", "DATABASE_"))
+        }
+        self.environment |= {
+            "VAR_DIR": str(self.var),
+            "DEBUG": "0",
+            "OMP_NUM_THREADS": "1",
+            "INFERENCE_THREADS": "1",
+        }
         if self.served:
             self.environment |= {
                 "EMBEDDED": "0", "DATABASE_URL": database_url, "BROKER_URL": broker_url, "HTTPS": "0",
-                "SECRET_KEY": "a-key-of-the-tests-that-is-long-enough-0123456789", "ALLOWED_HOSTS": "127.0.0.1,localhost",
+                "SECRET_KEY": "a-key-of-the-tests-that-is-long-enough-0123456789-abcdef", "ALLOWED_HOSTS": "127.0.0.1,localhost",
             }  # fmt: skip
         else:
             self.environment |= {"EMBEDDED": "1"}
@@ -76,10 +83,21 @@ class Portal:
         self.credentials = json.loads((self.var / "demo-credentials.json").read_text())
 
     def start_web(self, **environment: str) -> None:
-        self.start("web", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "8", **environment)
+        self.start(
+            "web",
+            "gunicorn",
+            "config.wsgi",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+            "--threads",
+            "8",
+            **environment,
+        )
         self.wait_for(lambda: self.get("/healthz")[0] == 200, "the web process")
 
-    def start_worker(self, name: str = "worker", *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, name: str = "worker", *arguments: str, **environment: str
+    ) -> subprocess.Popen[bytes]:
         beat = [] if self.served else ["-B"]
         return self.start(
             name, "celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO",
@@ -137,10 +155,14 @@ class Portal:
         boundary = "----leukolens-boundary"
         parts = []
         if kind:
-            parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="kind"\r\n\r\n{kind}\r\n'.encode())
+            parts.append(
+                f'--{boundary}\r\nContent-Disposition: form-data; name="kind"\r\n\r\n{kind}\r\n'.encode()
+            )
         parts.append(
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            f"Content-Type: application/octet-stream\r\n\r\n".encode() + data + b"\r\n"
+            f"Content-Type: application/octet-stream\r\n\r\n".encode()
+            + data
+            + b"\r\n"
         )
         return self.request(
             "POST", f"/api/v1/cases/{case_id}/images/", body=b"".join(parts) + f"--{boundary}--\r\n".encode(),

@@ -70,7 +70,18 @@ class PostgresServer:
         if self.user:
             shutil.chown(self.folder, self.user)
         self.process: subprocess.Popen[bytes] | None = None
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "leukolens", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run(
+            "initdb",
+            "-D",
+            str(self.folder / "data"),
+            "-U",
+            "leukolens",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
 
     def _run(self, program: str, *arguments: str) -> None:
         home = pwd.getpwnam(self.user).pw_dir if self.user else str(Path.home())
@@ -199,7 +210,9 @@ def main() -> int:
         return 2
     with running() as (postgres, redis):
         url = postgres.create("leukolens")
-        return subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "REDIS_URL": redis.url}).returncode
+        return subprocess.run(
+            command, env={**os.environ, "DATABASE_URL": url, "REDIS_URL": redis.url}
+        ).returncode
 
 
 if __name__ == "__main__":

@@ -43,12 +43,20 @@ class DemoCase:
 
 
 CASES = (
-    DemoCase("APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week.", urgent=True),
-    DemoCase("AML", "Rendered Person 15", "7655-231", 1954, "female", "Pancytopenia, fever. Blasts?", urgent=True),
+    DemoCase(
+        "APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week.", urgent=True
+    ),
+    DemoCase(
+        "AML", "Rendered Person 15", "7655-231", 1954, "female", "Pancytopenia, fever. Blasts?", urgent=True
+    ),
     DemoCase("ALL pro-B", "Rendered Person 12", "7702-118", 2018, "male", "Pallor, bone pain.", urgent=True),
-    DemoCase("ALL early pre-B", "Rendered Person 21", "7714-006", 2015, "male", "Lymphocytosis.", marrow=True),
+    DemoCase(
+        "ALL early pre-B", "Rendered Person 21", "7714-006", 2015, "male", "Lymphocytosis.", marrow=True
+    ),
     DemoCase("ALL pre-B", "Rendered Person 24", "7719-350", 2012, "female", "Follow-up smear.", marrow=True),
-    DemoCase("haematogones", "Rendered Person 30", "7722-817", 2021, "male", "After chemotherapy.", marrow=True),
+    DemoCase(
+        "haematogones", "Rendered Person 30", "7722-817", 2021, "male", "After chemotherapy.", marrow=True
+    ),
     DemoCase("reactive", "Rendered Person 03", "7693-900", 1995, "female", "Sore throat, atypical cells?"),
     DemoCase("plasma cells", "Rendered Person 09", "7688-124", 1950, "male", "Raised total protein."),
     DemoCase("", "Rendered Person 33", "7731-009", 1972, "other", "Waiting for its smears."),
@@ -83,7 +91,9 @@ def make_people(url: str) -> dict[str, object]:
     credentials: dict[str, object] = {
         "url": url,
         "api_token": token,
-        "users": [{"email": email, "password": passwords[email], "role": str(role)} for email, _, role in PEOPLE],
+        "users": [
+            {"email": email, "password": passwords[email], "role": str(role)} for email, _, role in PEOPLE
+        ],
     }
     CREDENTIALS.parent.mkdir(parents=True, exist_ok=True)
     CREDENTIALS.touch(mode=0o600)
@@ -148,7 +158,9 @@ def load_folder(folder: Path) -> Iterator[str]:
         case = Case.objects.filter(laboratory=technician.laboratory, accession_number=accession).first()
         if case is None:
             case = clinic.create_case(
-                actor=technician, accession_number=accession, patient=clinic.PatientData(mrn=accession, name="")
+                actor=technician,
+                accession_number=accession,
+                patient=clinic.PatientData(mrn=accession, name=""),
             )
         counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
         for row in pictures:
