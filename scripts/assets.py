@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def build(dev: bool) -> None:
     shutil.rmtree(VENDOR, ignore_errors=True)
     for source, target in FILES.items():
         (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(MODULES / source, VENDOR / target)
+        content = (MODULES / source).read_bytes()
+        if target.endswith(".js"):  # the map is not served, and hashed static names would look for it
+            content = re.sub(rb"\n//# sourceMappingURL=.*", b"", content)
+        (VENDOR / target).write_bytes(content)
     STAMP.write_text(stamp())
 
 

@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
 
 
-class Stopped(Exception):
+class StopDemo(Exception):  # noqa: N818 - a request, not an error
     """Somebody asked the demo to end."""
 
 
 def stop(*_: object) -> None:
-    raise Stopped
+    raise StopDemo
 
 
 def main() -> int:
@@ -95,7 +95,7 @@ def main() -> int:
                     print(f"The {name} ended (exit {process.returncode}); see {VAR / log}", file=sys.stderr)
                     return 1
             time.sleep(0.5)
-    except Stopped:
+    except StopDemo:
         print("\nStopping …")
         return 0
     finally:
@@ -121,9 +121,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float = 60
 
 def announce(url: str) -> None:
     credentials = json.loads((VAR / "demo-credentials.json").read_text())
-    lines = [
-        f"  {person['email']:34}{person['password']:18}{person['role']}" for person in credentials["users"]
-    ]
+    lines = [f"  {person['email']:34}{person['password']:18}{person['role']}" for person in credentials["users"]]
     print(
         f"\nLeukoLens is running at {url}   (Research use only – not for diagnostic use)\n\n"
         "Sign in as\n" + "\n".join(lines) + f"\n\nAPI token  {credentials['api_token']}\n"

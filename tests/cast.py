@@ -42,9 +42,7 @@ class CaseFactory(factory.django.DjangoModelFactory[Case]):
 def person(laboratory: Laboratory, name: str, *roles: Role) -> Actor:
     email = f"{name.lower().replace(' ', '.')}@{laboratory.slug}.example"
     user = User.objects.create_user(email, PASSWORD, full_name=name)
-    Membership.objects.bulk_create(
-        [Membership(user=user, laboratory=laboratory, role=role) for role in roles]
-    )
+    Membership.objects.bulk_create([Membership(user=user, laboratory=laboratory, role=role) for role in roles])
     actor = actor_for(user, laboratory)
     assert actor is not None
     return actor

@@ -31,9 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ]
     for item in items:
         if item.get_closest_marker("served") and missing_servers:
-            item.add_marker(
-                pytest.mark.skip(reason=f"not run: {' and '.join(missing_servers)} not installed")
-            )
+            item.add_marker(pytest.mark.skip(reason=f"not run: {' and '.join(missing_servers)} not installed"))
         if item.get_closest_marker("browser") and not servers.chromium_binary():
             item.add_marker(pytest.mark.skip(reason="not run: Chromium not installed"))
 

@@ -95,9 +95,7 @@ class Portal:
         )
         self.wait_for(lambda: self.get("/healthz")[0] == 200, "the web process")
 
-    def start_worker(
-        self, name: str = "worker", *arguments: str, **environment: str
-    ) -> subprocess.Popen[bytes]:
+    def start_worker(self, name: str = "worker", *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         beat = [] if self.served else ["-B"]
         return self.start(
             name, "celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO",
@@ -139,9 +137,9 @@ class Portal:
         headers = {"Content-Type": content_type} if body is not None else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)  # noqa: S310
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 status, kind, content = answer.status, answer.headers.get("Content-Type", ""), answer.read()
         except urllib.error.HTTPError as error:
             status, kind, content = error.code, error.headers.get("Content-Type", ""), error.read()
@@ -155,9 +153,7 @@ class Portal:
         boundary = "----leukolens-boundary"
         parts = []
         if kind:
-            parts.append(
-                f'--{boundary}\r\nContent-Disposition: form-data; name="kind"\r\n\r\n{kind}\r\n'.encode()
-            )
+            parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="kind"\r\n\r\n{kind}\r\n'.encode())
         parts.append(
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
             f"Content-Type: application/octet-stream\r\n\r\n".encode()

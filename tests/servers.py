@@ -66,7 +66,7 @@ class PostgresServer:
             raise RuntimeError("PostgreSQL is not installed")
         self.bin, self.port = binaries, free_port()
         self.user = "postgres" if _SUPERUSER else None
-        self.folder = Path(tempfile.mkdtemp(prefix="leukolens-pg-", dir="/tmp"))  # noqa: S108 - socket paths are short
+        self.folder = Path(tempfile.mkdtemp(prefix="leukolens-pg-", dir="/tmp"))
         if self.user:
             shutil.chown(self.folder, self.user)
         self.process: subprocess.Popen[bytes] | None = None
@@ -210,9 +210,7 @@ def main() -> int:
         return 2
     with running() as (postgres, redis):
         url = postgres.create("leukolens")
-        return subprocess.run(
-            command, env={**os.environ, "DATABASE_URL": url, "REDIS_URL": redis.url}
-        ).returncode
+        return subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "REDIS_URL": redis.url}).returncode
 
 
 if __name__ == "__main__":

@@ -43,20 +43,12 @@ class DemoCase:
 
 
 CASES = (
-    DemoCase(
-        "APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week.", urgent=True
-    ),
-    DemoCase(
-        "AML", "Rendered Person 15", "7655-231", 1954, "female", "Pancytopenia, fever. Blasts?", urgent=True
-    ),
+    DemoCase("APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week.", urgent=True),
+    DemoCase("AML", "Rendered Person 15", "7655-231", 1954, "female", "Pancytopenia, fever. Blasts?", urgent=True),
     DemoCase("ALL pro-B", "Rendered Person 12", "7702-118", 2018, "male", "Pallor, bone pain.", urgent=True),
-    DemoCase(
-        "ALL early pre-B", "Rendered Person 21", "7714-006", 2015, "male", "Lymphocytosis.", marrow=True
-    ),
+    DemoCase("ALL early pre-B", "Rendered Person 21", "7714-006", 2015, "male", "Lymphocytosis.", marrow=True),
     DemoCase("ALL pre-B", "Rendered Person 24", "7719-350", 2012, "female", "Follow-up smear.", marrow=True),
-    DemoCase(
-        "haematogones", "Rendered Person 30", "7722-817", 2021, "male", "After chemotherapy.", marrow=True
-    ),
+    DemoCase("haematogones", "Rendered Person 30", "7722-817", 2021, "male", "After chemotherapy.", marrow=True),
     DemoCase("reactive", "Rendered Person 03", "7693-900", 1995, "female", "Sore throat, atypical cells?"),
     DemoCase("plasma cells", "Rendered Person 09", "7688-124", 1950, "male", "Raised total protein."),
     DemoCase("", "Rendered Person 33", "7731-009", 1972, "other", "Waiting for its smears."),
@@ -91,9 +83,7 @@ def make_people(url: str) -> dict[str, object]:
     credentials: dict[str, object] = {
         "url": url,
         "api_token": token,
-        "users": [
-            {"email": email, "password": passwords[email], "role": str(role)} for email, _, role in PEOPLE
-        ],
+        "users": [{"email": email, "password": passwords[email], "role": str(role)} for email, _, role in PEOPLE],
     }
     CREDENTIALS.parent.mkdir(parents=True, exist_ok=True)
     CREDENTIALS.touch(mode=0o600)
@@ -103,7 +93,8 @@ def make_people(url: str) -> dict[str, object]:
 
 def demo_actor(email: str) -> Actor:
     actor = actor_for(User.objects.get(email=email), Laboratory.objects.get(slug="demo"))
-    assert actor is not None
+    if actor is None:
+        raise LookupError(f"{email} holds no role in the demo laboratory any more; give one back on the people page")
     return actor
 
 

@@ -14,13 +14,9 @@ class Command(BaseCommand):
     help = "Make the demo laboratory: people, an API token, invented patients and cases with rendered smears."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--url", default="http://127.0.0.1:8000", help="address written beside the credentials"
-        )
+        parser.add_argument("--url", default="http://127.0.0.1:8000", help="address written beside the credentials")
         parser.add_argument("--people-only", action="store_true", help="no cases and no pictures")
-        parser.add_argument(
-            "--images", type=Path, help="a folder with a manifest.csv, instead of rendered smears"
-        )
+        parser.add_argument("--images", type=Path, help="a folder with a manifest.csv, instead of rendered smears")
 
     def handle(self, *args: Any, **options: Any) -> None:
         from diagnosis.management import demo
