@@ -10,6 +10,6 @@ from django.dispatch import Signal
 token_created = Signal()  # token: ApiToken
 token_revoked = Signal()  # token: ApiToken
 signed_in = Signal()  # request
-sign_in_failed = Signal()  # user: User, whose account it was tried on; actor is None
 signed_out = Signal()
-role_changed = Signal()  # user: User, before: list[str], after: list[str]
+sign_in_failed = Signal()  # email and address (the client's) of the attempt; actor is None
+role_changed = Signal()  # user: User, before and after: lists of roles; no roles: not in the laboratory

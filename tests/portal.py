@@ -45,9 +45,13 @@ class Portal:
         }
         if self.served:
             self.environment |= {
-                "EMBEDDED": "0", "DATABASE_URL": database_url, "BROKER_URL": broker_url, "HTTPS": "0",
-                "SECRET_KEY": "a-key-of-the-tests-that-is-long-enough-0123456789-abcdef", "ALLOWED_HOSTS": "127.0.0.1,localhost",
-            }  # fmt: skip
+                "EMBEDDED": "0",
+                "DATABASE_URL": database_url,
+                "BROKER_URL": broker_url,
+                "HTTPS": "0",
+                "SECRET_KEY": "a-key-of-the-tests-that-is-long-enough-0123456789-abcdef",
+                "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            }
         else:
             self.environment |= {"EMBEDDED": "1"}
         self.environment |= dict(environment or {})
@@ -57,9 +61,12 @@ class Portal:
     # -- processes ------------------------------------------------------------------------------------------
     def manage(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, capture_output=True, text=True,
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
             env=self.environment | environment,
-        )  # fmt: skip
+        )
         if done.returncode:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -67,9 +74,13 @@ class Portal:
     def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         log = open(self.var / f"{name}.log", "ab")  # noqa: SIM115 - handed to the process
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, stdout=log, stderr=log, env=self.environment | environment,
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env=self.environment | environment,
             start_new_session=True,
-        )  # fmt: skip
+        )
         self.processes[name] = process
         return process
 
@@ -98,9 +109,21 @@ class Portal:
     def start_worker(self, name: str = "worker", *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         beat = [] if self.served else ["-B"]
         return self.start(
-            name, "celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO",
-            "--hostname", f"{name}@leukolens", *beat, *arguments, **environment,
-        )  # fmt: skip
+            name,
+            "celery",
+            "-A",
+            "config",
+            "worker",
+            "--concurrency",
+            "1",
+            "--loglevel",
+            "INFO",
+            "--hostname",
+            f"{name}@leukolens",
+            *beat,
+            *arguments,
+            **environment,
+        )
 
     def start_beat(self) -> None:
         self.start("beat", "celery", "-A", "config", "beat", "--loglevel", "INFO")
@@ -130,9 +153,15 @@ class Portal:
         return self.request("GET", path, token=token)
 
     def request(
-        self, method: str, path: str, *, body: bytes | None = None, content_type: str = "application/json",
-        token: str | None = None, timeout: float = 30.0,
-    ) -> tuple[int, Any]:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        token: str | None = None,
+        timeout: float = 30.0,
+    ) -> tuple[int, Any]:
         """Status (0: no answer) and the decoded answer: JSON where it is JSON, else bytes."""
         headers = {"Content-Type": content_type} if body is not None else {}
         if token:
@@ -161,9 +190,12 @@ class Portal:
             + b"\r\n"
         )
         return self.request(
-            "POST", f"/api/v1/cases/{case_id}/images/", body=b"".join(parts) + f"--{boundary}--\r\n".encode(),
-            content_type=f"multipart/form-data; boundary={boundary}", token=token or self.credentials["api_token"],
-        )  # fmt: skip
+            "POST",
+            f"/api/v1/cases/{case_id}/images/",
+            body=b"".join(parts) + f"--{boundary}--\r\n".encode(),
+            content_type=f"multipart/form-data; boundary={boundary}",
+            token=token or self.credentials["api_token"],
+        )
 
     def wait_for(self, ready: Any, what: str, seconds: float = 60.0, every: float = 0.1) -> None:
         until = time.monotonic() + seconds

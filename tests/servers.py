@@ -86,9 +86,13 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         home = pwd.getpwnam(self.user).pw_dir if self.user else str(Path.home())
         subprocess.run(
-            [str(self.bin / program), *arguments], check=True, user=self.user, cwd=self.folder,
-            stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+            [str(self.bin / program), *arguments],
+            check=True,
+            user=self.user,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8"},
+        )
 
     def url(self, database: str) -> str:
         return f"postgresql://leukolens@127.0.0.1:{self.port}/{database}"
@@ -96,10 +100,26 @@ class PostgresServer:
     def start(self) -> None:
         log = open(self.folder / "log", "ab")  # noqa: SIM115 - handed to the server
         self.process = subprocess.Popen(
-            [str(self.bin / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port),
-             "-c", "listen_addresses=127.0.0.1", "-k", str(self.folder), "-c", "fsync=off", "-c", "max_connections=100"],
-            user=self.user, cwd=self.folder, stdout=log, stderr=log,
-        )  # fmt: skip
+            [
+                str(self.bin / "postgres"),
+                "-D",
+                str(self.folder / "data"),
+                "-p",
+                str(self.port),
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-k",
+                str(self.folder),
+                "-c",
+                "fsync=off",
+                "-c",
+                "max_connections=100",
+            ],
+            user=self.user,
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+        )
         _wait(self.answers, "PostgreSQL")
 
     def answers(self) -> bool:
@@ -155,10 +175,22 @@ class RedisServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-             "--dir", str(self.folder)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                self.binary,
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+                str(self.folder),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         _wait(self.answers, "Redis")
 
     def answers(self) -> bool:

@@ -158,9 +158,13 @@ def load_folder(folder: Path) -> Iterator[str]:
             path = folder / row["path"]
             data = path.read_bytes() if path.exists() else b""
             outcome = intake.receive_image(
-                actor=technician, case=case, data=data, name=path.name, kind=row.get("kind") or None,
+                actor=technician,
+                case=case,
+                data=data,
+                name=path.name,
+                kind=row.get("kind") or None,
                 via=SmearImage.Via.COMMAND,
-            )  # fmt: skip
+            )
             counts[outcome.status] += 1
         yield f"{accession}: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 

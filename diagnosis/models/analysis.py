@@ -53,6 +53,8 @@ class Analysis(models.Model):
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="analyses")
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
+    urgent = models.BooleanField(default=False)  # the case's priority, kept here so that a claim needs no join
+    alone = models.BooleanField(default=False)  # an attempt went wrong: read without neighbours from then on
     not_before = models.DateTimeField(default=timezone.now)
     lease_token = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -75,7 +77,7 @@ class Analysis(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["image", "release"], name="one_reading_per_release")]
         indexes = [
-            models.Index(fields=["not_before", "id"], condition=Q(state="queued"), name="analysis_waiting"),
+            models.Index(fields=["-urgent", "image", "id"], condition=Q(state="queued"), name="analysis_next"),
             models.Index(fields=["leased_until"], condition=Q(state="running"), name="analysis_leased"),
             models.Index(fields=["state", "finished_at"], name="analysis_by_state"),
         ]

@@ -1,5 +1,7 @@
 // What every page has: the theme toggle, menus that close, `?` for the keys, `/` for the search.
 
+import { isTyping } from "./keys.js";
+
 const root = document.documentElement;
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -31,15 +33,6 @@ const menus = document.querySelectorAll("[data-menu]");
 document.addEventListener("click", (event) => {
   for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;
 });
-
-/** Whether a key belongs to what is being typed rather than to the page. */
-export function isTyping(event) {
-  return (
-    event.ctrlKey || event.metaKey || event.altKey ||
-    (event.target instanceof HTMLElement &&
-      (event.target.isContentEditable || event.target.matches("input:not([type=range], [type=radio], [type=checkbox]), textarea, select")))
-  );
-}
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
