@@ -51,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):
             events.signed_out.send(sender=User, actor=actor, laboratory=actor.laboratory)
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        """Tell every laboratory of the person whose account was tried. Attempts beyond the rate limit never get here."""
+        """Tell every laboratory of the person whose account was tried; attempts beyond the rate limit end before."""
         email = str(credentials.get("email", ""))
         for laboratory in Laboratory.objects.filter(memberships__user__email__iexact=email).distinct():
             events.sign_in_failed.send(
@@ -89,5 +89,5 @@ class MFAAdapter(DefaultMFAAdapter):
 def _vault() -> MultiFernet:
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return MultiFernet(
-        [Fernet(urlsafe_b64encode(hashlib.sha256(b"leukolens.mfa:" + key.encode()).digest())) for key in keys]
+        [Fernet(urlsafe_b64encode(hashlib.sha256(b"leukolens.mfa:" + str(key).encode()).digest())) for key in keys]
     )

@@ -20,10 +20,30 @@ from accounts.permissions import Action, Actor, require
 P = ParamSpec("P")
 
 
+class AccountRequest(ActorRequest):
+    """A request behind `signed_in`: a person, perhaps without a laboratory."""
+
+
 class PageRequest(ActorRequest):
     """A request behind `page`: somebody with a laboratory is acting."""
 
     actor: Actor
+
+
+def signed_in(
+    view: Callable[Concatenate[AccountRequest, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Let a view about the person's own account run for anybody who is signed in, laboratory or not."""
+
+    @wraps(view)
+    def door(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return to_sign_in(request)
+        response = view(cast(AccountRequest, request), *args, **kwargs)
+        add_never_cache_headers(response)
+        return response
+
+    return door
 
 
 def page(
@@ -44,12 +64,12 @@ def page(
     ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
         @wraps(view)
         def door(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            response = _answer(request, *args, **kwargs)
+            response = answer(request, *args, **kwargs)
             if not response.has_header("Cache-Control"):
                 add_never_cache_headers(response)
             return response
 
-        def _answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return to_sign_in(request)
             actor = cast(ActorRequest, request).actor
@@ -74,8 +94,6 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
         response["HX-Redirect"] = f"{resolve_url('account_login')}?{urlencode({'next': back})}"
         return response
     if request.headers.get("X-Requested-With") or "application/json" in request.headers.get("Accept", ""):
-        return JsonResponse(
-            {"detail": "Please sign in again.", "sign_in": resolve_url("account_login")}, status=401
-        )
+        return JsonResponse({"detail": "Please sign in again.", "sign_in": resolve_url("account_login")}, status=401)
     # Only a page can be come back to: a form that was sent is shown again, not sent again.
     return redirect_to_login(request.get_full_path() if request.method == "GET" else resolve_url("case-list"))

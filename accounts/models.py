@@ -77,9 +77,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=20, choices=Role.choices)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["user", "laboratory", "role"], name="one_row_per_role")
-        ]
+        constraints = [models.UniqueConstraint(fields=["user", "laboratory", "role"], name="one_row_per_role")]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.role} at {self.laboratory}"

@@ -110,9 +110,7 @@ def actor_for(
 def grantable_scopes(actor: Actor) -> list[Scope]:
     """The scopes a token of this person can carry: each opens at least one thing that their roles allow."""
     return [
-        scope
-        for scope in Scope
-        if any(needed == scope and actor.roles & roles for roles, needed in RULES.values())
+        scope for scope in Scope if any(needed == scope and actor.roles & roles for roles, needed in RULES.values())
     ]
 
 

@@ -37,9 +37,7 @@ def issue(*, actor: Actor, name: str, scopes: Iterable[Scope], days: int) -> tup
     require(actor, Action.MANAGE_TOKENS)
     wanted, name = frozenset(scopes), name.strip()
     if not 1 <= len(name) <= 100:
-        raise TokenError(
-            "Give the token a name of at most 100 characters, such as the instrument that uses it."
-        )
+        raise TokenError("Give the token a name of at most 100 characters, such as the instrument that uses it.")
     if not 1 <= days <= DAYS_MAX:
         raise TokenError(f"A token lives between 1 and {DAYS_MAX} days.")
     if beyond := wanted - frozenset(grantable_scopes(actor)):

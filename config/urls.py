@@ -4,7 +4,6 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("accounts.urls")),
-    path("account/", include("allauth.urls")),
     path("api/v1/", include("diagnosis.api.urls")),
     path("", include("diagnosis.web.urls")),
     path("", include("diagnosis.health")),
