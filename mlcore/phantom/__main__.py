@@ -78,9 +78,7 @@ def main() -> None:
     ):
         command = commands.add_parser(name, help=words)
         command.add_argument("--out", type=Path, required=True)
-        command.add_argument(
-            "--seed", type=int, default=FIRST_UNTRAINED_SEED, help="below 1 000 000: trained on"
-        )
+        command.add_argument("--seed", type=int, default=FIRST_UNTRAINED_SEED, help="below 1 000 000: trained on")
         if name == "smear":
             command.add_argument("story", choices=list(STORIES))
         if name == "pictures":

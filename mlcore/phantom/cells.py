@@ -66,9 +66,7 @@ def promyelocyte(p: Patch) -> Drawing:
     colour = blend(colour, chromatin(p, nucleus, dark, light, "ropy", rim=0.4), 0.9 * p.cover(nucleus, 4))
     inside = p.cover(cell - 2.5)
     outside = inside * (1 - 0.5 * p.cover(nucleus))
-    colour = blend(
-        colour, granule, rng.uniform(0.45, 0.8) * p.dots(outside, int(rng.integers(200, 420)), (0.7, 1.5))
-    )
+    colour = blend(colour, granule, rng.uniform(0.45, 0.8) * p.dots(outside, int(rng.integers(200, 420)), (0.7, 1.5)))
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 5))):
             start = (-off[0] * 3 + rng.normal(0, 5), -off[1] * 3 + rng.normal(0, 5))
@@ -92,13 +90,9 @@ def immature_granulocyte(p: Patch) -> Drawing:
         turn=turn + 1.57,
     )
     depth = rng.uniform(0.0, 0.5)
-    notch = p.blob(
-        r * 0.36, at=(-ux * r * (0.62 - depth * 0.55), -uy * r * (0.62 - depth * 0.55)), wobble=0.03
-    )
+    notch = p.blob(r * 0.36, at=(-ux * r * (0.62 - depth * 0.55), -uy * r * (0.62 - depth * 0.55)), wobble=0.03)
     nucleus = meet(meet(nucleus, -notch, 7), cell - 1.5, 3)
-    colour = body(
-        p, cell, between(rng, (204, 164, 184), (180, 154, 188)), mottle=7, rim=0.3, edge=(120, 96, 150)
-    )
+    colour = body(p, cell, between(rng, (204, 164, 184), (180, 154, 188)), mottle=7, rim=0.3, edge=(120, 96, 150))
     outside = p.cover(cell - 2) * (1 - p.cover(nucleus + 1))
     colour = blend(colour, (126, 70, 136), 0.62 * p.dots(outside, int(rng.integers(70, 190)), (0.6, 1.2)))
     dark, light = between(rng, (84, 36, 116), (92, 42, 124)), between(rng, (142, 98, 160), (150, 104, 164))
@@ -134,15 +128,11 @@ def neutrophil(p: Patch) -> Drawing:
         if i and not band:
             nucleus = join(nucleus, p.rod(points[i - 1], point, rng.uniform(1.0, 2.4)), 2.0)
     nucleus = meet(nucleus, cell - 2, 2)
-    colour = body(
-        p, cell, between(rng, (212, 176, 184), (198, 168, 188)), mottle=6, rim=0.25, edge=(150, 122, 160)
-    )
+    colour = body(p, cell, between(rng, (212, 176, 184), (198, 168, 188)), mottle=6, rim=0.25, edge=(150, 122, 160))
     outside = p.cover(cell - 2) * (1 - p.cover(nucleus + 1))
     strong = rng.uniform(0.25, 0.7)
     colour = blend(colour, (132, 82, 138), strong * p.dots(outside, int(rng.integers(120, 300)), (0.4, 0.95)))
-    core = chromatin(
-        p, nucleus, between(rng, (66, 28, 110), (78, 30, 112)), (132, 92, 160), "coarse", rim=0.6
-    )
+    core = chromatin(p, nucleus, between(rng, (66, 28, 110), (78, 30, 112)), (132, 92, 160), "coarse", rim=0.6)
     return blend(colour, core, p.cover(nucleus, 1.1)), p.cover(cell, 1.6)
 
 
@@ -164,9 +154,7 @@ def eosinophil(p: Patch) -> Drawing:
         if i:
             nucleus = join(nucleus, p.rod(points[i - 1], point, rng.uniform(1.4, 3.0)), 3)
     nucleus = meet(nucleus, cell - 1.5, 2)
-    colour = body(
-        p, cell, between(rng, (196, 142, 142), (190, 138, 128)), mottle=5, rim=0.3, edge=(140, 96, 120)
-    )
+    colour = body(p, cell, between(rng, (196, 142, 142), (190, 138, 128)), mottle=5, rim=0.3, edge=(140, 96, 120))
     outside = p.cover(cell - 1.2) * (1 - 0.9 * p.cover(nucleus))
     red = between(rng, (182, 104, 96), (172, 98, 110), 4)
     for _ in range(3):  # layers of granules, each with its darker border
@@ -186,9 +174,7 @@ def basophil(p: Patch) -> Drawing:
     nucleus = p.blob(r * 0.5, at=shifted(p, r * 0.25), wobble=0.1)
     nucleus = join(nucleus, p.blob(r * 0.45, at=shifted(p, r * 0.3), wobble=0.1), 3)
     nucleus = meet(nucleus, cell - 2, 3)
-    colour = body(
-        p, cell, between(rng, (166, 112, 164), (186, 138, 176)), mottle=10, rim=0.3, edge=(120, 70, 130)
-    )
+    colour = body(p, cell, between(rng, (166, 112, 164), (186, 138, 176)), mottle=10, rim=0.3, edge=(120, 70, 130))
     core = chromatin(p, nucleus, (98, 52, 128), (146, 98, 158), "ropy", rim=0.3)
     colour = blend(colour, core, 0.85 * p.cover(nucleus, 3))
     inside = p.cover(cell - 1.6)
@@ -223,9 +209,7 @@ def monocyte(p: Patch) -> Drawing:
     turn = rng.uniform(0, 2 * np.pi)
     ux, uy = float(np.cos(turn)), float(np.sin(turn))
     at = (ux * r * 0.14, uy * r * 0.14)
-    nucleus = p.blob(
-        r * rng.uniform(0.6, 0.67), at=at, longer=rng.uniform(1.1, 1.4), turn=turn + 1.57, wobble=0.06
-    )
+    nucleus = p.blob(r * rng.uniform(0.6, 0.67), at=at, longer=rng.uniform(1.1, 1.4), turn=turn + 1.57, wobble=0.06)
     folded = rng.random() < 0.4
     near, side = (
         rng.uniform(0.36, 0.5) * r if folded else rng.uniform(0.26, 0.46) * r,
@@ -233,13 +217,9 @@ def monocyte(p: Patch) -> Drawing:
     )
     notch_at = (-ux * near - uy * side, -uy * near + ux * side)
     width = r * (rng.uniform(0.14, 0.2) if folded else rng.uniform(0.24, 0.36))
-    notch = p.blob(
-        width, at=notch_at, longer=rng.uniform(1.2, 2.2), turn=turn + rng.normal(0, 0.4), wobble=0.12
-    )
+    notch = p.blob(width, at=notch_at, longer=rng.uniform(1.2, 2.2), turn=turn + rng.normal(0, 0.4), wobble=0.12)
     nucleus = meet(meet(nucleus, -notch, 8), cell - 3, 3)
-    colour = body(
-        p, cell, between(rng, (178, 168, 194), (196, 180, 196)), mottle=8, rim=0.4, edge=(120, 116, 172)
-    )
+    colour = body(p, cell, between(rng, (178, 168, 194), (196, 180, 196)), mottle=8, rim=0.4, edge=(120, 116, 172))
     outside = p.cover(cell - 3) * (1 - p.cover(nucleus + 2))
     colour = blend(colour, (150, 116, 166), 0.3 * p.dots(outside, 150, (0.4, 0.9)))
     colour = vacuoles(p, colour, outside, int(rng.integers(4, 22)), (1.2, 3.4))
@@ -260,17 +240,13 @@ def plasma_cell(p: Patch) -> Drawing:
     cell = p.blob(r, longer=rng.uniform(1.12, 1.4), turn=turn, wobble=0.035)
     at = (ux * r * 0.36, uy * r * 0.36)
     nucleus = meet(p.blob(r * rng.uniform(0.56, 0.64), at=at, longer=1.08, wobble=0.03), cell - 1.5, 2)
-    colour = body(
-        p, cell, between(rng, (92, 74, 140), (108, 86, 146)), mottle=12, rim=0.6, edge=(58, 46, 118)
-    )
+    colour = body(p, cell, between(rng, (92, 74, 140), (108, 86, 146)), mottle=12, rim=0.6, edge=(58, 46, 118))
     hof = p.blob(r * 0.34, at=(-ux * r * 0.2, -uy * r * 0.2), longer=1.5, turn=turn + 1.57, wobble=0.06)
     colour = blend(colour, (172, 150, 190), 0.72 * p.cover(hof, 9))
     if rng.random() < 0.3:
         outside = p.cover(cell - 4) * (1 - p.cover(nucleus + 2))
         colour = vacuoles(p, colour, outside, int(rng.integers(2, 7)), (1.0, 2.2))
-    core = chromatin(
-        p, nucleus, between(rng, (56, 22, 94), (70, 24, 96), 4), (124, 74, 140), "coarse", rim=0.55
-    )
+    core = chromatin(p, nucleus, between(rng, (56, 22, 94), (70, 24, 96), 4), (124, 74, 140), "coarse", rim=0.55)
     return blend(colour, core, p.cover(nucleus)), p.cover(cell)
 
 
@@ -280,9 +256,7 @@ def erythroblast(p: Patch) -> Drawing:
     late = rng.random()
     r = 34 - 9 * late + rng.normal(0, 1.2)
     cell = p.blob(r, longer=rng.uniform(1.0, 1.2), wobble=0.03)
-    nucleus = p.blob(
-        r * (0.66 - 0.14 * late), at=shifted(p, r * (0.1 + 0.18 * late)), longer=1.06, wobble=0.02
-    )
+    nucleus = p.blob(r * (0.66 - 0.14 * late), at=shifted(p, r * (0.1 + 0.18 * late)), longer=1.06, wobble=0.02)
     grey, pink = (138, 124, 172), (184, 138, 160)
     red, green, blue = (float(a + (b - a) * late + rng.normal(0, 4)) for a, b in zip(grey, pink, strict=True))
     colour = body(p, cell, (red, green, blue), mottle=6, rim=0.4, edge=(112, 92, 148))

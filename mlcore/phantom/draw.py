@@ -91,15 +91,11 @@ class Patch:
     def noise(self, grain: float) -> Floats:
         """Smooth noise, grain in cell units; grain below a pixel averages out, as in a camera."""
         pixels = grain * self.scale
-        return smooth_noise(self.rng, (self.x.shape[0], self.x.shape[1]), pixels) * np.float32(
-            min(1.0, pixels / 1.6)
-        )
+        return smooth_noise(self.rng, (self.x.shape[0], self.x.shape[1]), pixels) * np.float32(min(1.0, pixels / 1.6))
 
     def cover(self, distance: Floats, softness: float = 1.3) -> Floats:
         """Share of each pixel that lies inside the outline; softness in pixels at a scale of one."""
-        return np.asarray(
-            np.clip(distance / (softness / min(1.0, self.scale) ** 0.5) + 0.5, 0, 1), np.float32
-        )
+        return np.asarray(np.clip(distance / (softness / min(1.0, self.scale) ** 0.5) + 0.5, 0, 1), np.float32)
 
     def blob(
         self,
@@ -130,9 +126,7 @@ class Patch:
         ax, ay = end[0] - start[0], end[1] - start[1]
         length = ax * ax + ay * ay + 1e-6
         along = np.clip(((self.x - start[0]) * ax + (self.y - start[1]) * ay) / length, 0, 1)
-        return np.asarray(
-            radius - np.hypot(self.x - start[0] - along * ax, self.y - start[1] - along * ay), np.float32
-        )
+        return np.asarray(radius - np.hypot(self.x - start[0] - along * ax, self.y - start[1] - along * ay), np.float32)
 
     def pressed(self, outline: Floats) -> Floats:
         """The outline flattened where neighbours press on it."""
@@ -189,9 +183,7 @@ class Slide:
     ) -> tuple[tuple[slice, slice], Patch]:
         """The window around (x, y) and a Patch for it."""
         rows, columns = self.window(x, y, reach)
-        gx = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(x)) / np.float32(
-            self.scale
-        )
+        gx = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(x)) / np.float32(self.scale)
         gy = (np.arange(rows.start, rows.stop, dtype=np.float32) - np.float32(y)) / np.float32(self.scale)
         grid_x, grid_y = np.meshgrid(gx, gy)
         return (rows, columns), Patch(grid_x, grid_y, self.scale, self.rng, faces)
@@ -207,12 +199,7 @@ class Slide:
         spot = np.hypot(p.x - rng.normal(0, 1.3), p.y - rng.normal(0, 1.3)) / radius
         width = rng.uniform(0.3, 0.6)
         hollow = pallor * np.exp(-((spot / width) ** 2) * (1 if rng.random() < 0.6 else spot / width))
-        shape = (
-            0.9
-            + 0.16 * np.clip(1 - t, 0, 1) * (1 - pallor)
-            + rim * np.exp(-(((t - 0.9) / 0.09) ** 2))
-            - hollow
-        )
+        shape = 0.9 + 0.16 * np.clip(1 - t, 0, 1) * (1 - pallor) + rim * np.exp(-(((t - 0.9) / 0.09) ** 2)) - hollow
         self.thickness[where] += p.cover(d, 1.6) * np.asarray(np.clip(shape, 0.03, 1.3), np.float32)
 
     def lay_red_cells(self) -> None:
@@ -248,9 +235,7 @@ class Slide:
         if blur > 0.2:
             picture = picture.filter(ImageFilter.GaussianBlur(blur))
         if sharpen > 0:
-            picture = picture.filter(
-                ImageFilter.UnsharpMask(1.6 * max(1.0, self.scale), int(100 * sharpen), 1)
-            )
+            picture = picture.filter(ImageFilter.UnsharpMask(1.6 * max(1.0, self.scale), int(100 * sharpen), 1))
         noise = rng.standard_normal((self.height, self.width), dtype=np.float32)
         chroma = smooth_noise(rng, (self.height, self.width), 2.5)
         out = np.asarray(picture, np.float32) + grain * noise[..., None]

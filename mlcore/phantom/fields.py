@@ -254,9 +254,7 @@ def render_field(label: str, *, seed: int, size: int | tuple[int, int] = 224) ->
     debris(slide, int(area * rng.poisson(2)), 9.0)
     for _ in range(int(rng.integers(0, look.ghosts + 1) * area)):
         slide.scale = 0.3 * pixel * rng.uniform(1.1, 2.0)
-        leucocyte(
-            slide, "smudge_cell", rng.uniform(0, width), rng.uniform(0, height), share=rng.uniform(0.35, 0.65)
-        )
+        leucocyte(slide, "smudge_cell", rng.uniform(0, width), rng.uniform(0, height), share=rng.uniform(0.35, 0.65))
     labels, weights, sizes = zip(*look.mix, strict=True)
     odds = np.array(weights) / sum(weights)
     put: list[tuple[float, float, float]] = []

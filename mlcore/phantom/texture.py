@@ -38,9 +38,7 @@ def chromatin(p: Patch, d: Floats, dark: Colour, light: Colour, kind: str, rim: 
     return levels(light) * (1 - t) + levels(dark) * t
 
 
-def body(
-    p: Patch, d: Floats, colour: Colour, *, mottle: float = 6.0, rim: float = 0.35, edge: Colour
-) -> Floats:
+def body(p: Patch, d: Floats, colour: Colour, *, mottle: float = 6.0, rim: float = 0.35, edge: Colour) -> Floats:
     """Cytoplasm with its darker border."""
     sheet = fill(p, colour, mottle)
     return blend(sheet, edge, np.asarray(rim * np.exp(-((d / 1.7) ** 2)), np.float32))
