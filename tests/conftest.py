@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
+from tests.audit_triggers import flush_past_the_audit_triggers  # noqa: F401
 from tests.cast import Cast, make_cast
 
 CHROMIUM_FLAGS = [
