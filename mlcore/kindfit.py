@@ -23,6 +23,7 @@ from mlcore.phantom import FIELDS, render_cell, render_field
 from mlcore.phantom.cells import CELLS
 
 RIDGE = 3.0
+RENDERED_SEEDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def from_detection(path: Path, rng: np.random.Generator) -> Iterator[Sample]:
             yield Sample("boxes", name, True, measure(frame(cut, rng, 0.98)))
 
 
-def from_phantom(each: int, rng: np.random.Generator) -> Iterator[Sample]:
+def from_phantom(each: int) -> Iterator[Sample]:
     """Rendered cells and fields, the fields also in the shape of a camera's frame."""
     for seed in tqdm(range(each), desc="rendered"):
         for label in CELLS:
@@ -166,7 +167,7 @@ def main() -> None:
     samples += from_manifest(arguments.fields, "block", cell=False, most=3000, rng=rng)
     if arguments.detection:
         samples += from_detection(arguments.detection, rng)
-    samples += from_phantom(60, rng)
+    samples += from_phantom(RENDERED_SEEDS)
     model = fit(samples)
     MODEL.write_text(json.dumps(model, separators=(",", ":")) + "\n")
     print(json.dumps(model["held_out"], indent=1))

@@ -2,14 +2,14 @@
 
 They are the demo's pictures, the installation check and a small, declared share of the training data. They
 are drawings, not specimens: `save_rendered` marks every file as rendered, in its metadata and in a corner.
-Seeds below one million may have been trained on; pictures that check a network use seeds from one million on.
 """
 
-from mlcore.phantom.fields import FIELDS, render_cell, render_field
+from mlcore.phantom.fields import FIELDS, FIRST_UNTRAINED_SEED, render_cell, render_field
 from mlcore.phantom.files import STORIES, RenderedImage, rendered_smear, save_rendered
 
 __all__ = [
     "FIELDS",
+    "FIRST_UNTRAINED_SEED",
     "STORIES",
     "RenderedImage",
     "render_cell",

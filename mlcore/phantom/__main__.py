@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlcore.phantom import FIELDS, STORIES, render_cell, render_field, rendered_smear, save_rendered
 from mlcore.phantom.cells import CELLS
-
-FIRST_UNTRAINED_SEED = 1_000_000
+from mlcore.phantom.fields import FIRST_UNTRAINED_SEED
 
 
 def sheet(out: Path, *, seed: int) -> None:

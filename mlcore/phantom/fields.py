@@ -96,6 +96,10 @@ FIELDS: dict[str, FieldLook] = {
 }
 
 
+FIRST_UNTRAINED_SEED = 1_000_000
+"""Training draws its rendered share from seeds below; what checks or shows a network uses seeds from here on."""
+
+
 def generator(kind: str, label: str, seed: int) -> np.random.Generator:
     """The randomness of one picture: the same for the same kind, label and seed, unrelated to all others."""
     return np.random.default_rng([zlib.crc32(f"{kind}/{label}".encode()), seed])

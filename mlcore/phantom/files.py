@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from mlcore.phantom.draw import Pixels
-from mlcore.phantom.fields import FIELDS, generator, render_cell, render_field
+from mlcore.phantom.fields import FIELDS, FIRST_UNTRAINED_SEED, generator, render_cell, render_field
 
 MARK = "rendered"
 NOTE = "Rendered by mlcore.phantom: a drawing, not a specimen."
@@ -94,7 +94,7 @@ def rendered_smear(story: str, *, seed: int) -> list[RenderedImage]:
     for number, index in enumerate(order):
         label = labels[index]
         kind = "field" if label in FIELDS else "cell"
-        own_seed = seed * 1000 + index
+        own_seed = FIRST_UNTRAINED_SEED + 1000 * seed + index
         pixels = (
             render_field(label, seed=own_seed, size=FIELD_SIZE)
             if kind == "field"
