@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
@@ -41,7 +42,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         actor, _ = actor_of(user, request.session)
         if actor is not None:
-            events.signed_in.send(sender=User, actor=actor, laboratory=actor.laboratory, request=request)
+            methods = [record["method"] for record in get_authentication_records(request, user)]
+            events.signed_in.send(sender=User, actor=actor, laboratory=actor.laboratory, methods=methods)
         return super().post_login(request, user, **kwargs)
 
     def logout(self, request: HttpRequest) -> None:

@@ -9,7 +9,7 @@ from django.dispatch import Signal
 
 token_created = Signal()  # token: ApiToken
 token_revoked = Signal()  # token: ApiToken
-signed_in = Signal()  # request
+signed_in = Signal()  # methods: how, such as ["password", "mfa"]
 signed_out = Signal()
 sign_in_failed = Signal()  # email and address (the client's) of the attempt; actor is None
 role_changed = Signal()  # user: User, before and after: lists of roles; no roles: not in the laboratory
