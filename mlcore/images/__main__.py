@@ -59,7 +59,7 @@ CHANGES: dict[str, Change] = {
 
 
 def measure(manifest: Path, sample: int, seed: int) -> dict[str, dict[str, object]]:
-    """For every change of a manifest's pictures: the share with any warning, and with each (by first words)."""
+    """For every change of a manifest's pictures: the share with any warning, and with each of them."""
     with manifest.open(newline="") as lines:
         paths = [row["path"] for row in csv.DictReader(lines)]
     random.Random(seed).shuffle(paths)
@@ -72,9 +72,7 @@ def measure(manifest: Path, sample: int, seed: int) -> dict[str, dict[str, objec
             start = time.perf_counter()
             warnings = measure_quality(changed).warnings
             seconds += time.perf_counter() - start
-            warned[name].update(
-                {"any": bool(warnings), **{sentence.split(":")[0]: 1 for sentence in warnings}}
-            )
+            warned[name].update({"any": bool(warnings), **{sentence.split(":")[0]: 1 for sentence in warnings}})
     number = len(paths[:sample])
     report: dict[str, dict[str, object]] = {
         name: {warning: round(count / number, 4) for warning, count in counts.most_common() if count}
@@ -90,15 +88,9 @@ def measure(manifest: Path, sample: int, seed: int) -> dict[str, dict[str, objec
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlcore.images", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser(
-        "measure", help="how often quality warnings are right, on pictures with a manifest"
-    )
-    command.add_argument(
-        "manifest", type=Path, nargs="+", help="CSV with a column path, relative to the file"
-    )
-    command.add_argument(
-        "--sample", type=int, default=1000, help="pictures taken from each manifest (default 1000)"
-    )
+    command = commands.add_parser("measure", help="how often quality warnings are right, on pictures with a manifest")
+    command.add_argument("manifest", type=Path, nargs="+", help="CSV with a column path, relative to the file")
+    command.add_argument("--sample", type=int, default=1000, help="pictures taken from each manifest (default 1000)")
     command.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     for manifest in arguments.manifest:

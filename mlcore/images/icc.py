@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 
 _MAX_TAGS = 100
-_COLOURS = (
-    b"rXYZ gXYZ bXYZ wtpt bkpt rTRC gTRC bTRC kTRC chad lumi cicp A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt"
-).split()
+_COLOURS = (b"rXYZ gXYZ bXYZ wtpt bkpt rTRC gTRC bTRC kTRC chad lumi cicp A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt").split()
 # Types that hold numbers only: no text (desc, text, mluc), no named colours, no signatures.
 _NUMBERS = (b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"cicp")
 

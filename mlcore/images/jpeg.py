@@ -25,7 +25,7 @@ _EXIF = b"Exif\0\0"
 
 
 def take_apart(data: bytes, limits: Limits) -> Container:
-    """Walk the markers of a JPEG file. Raises ``ImageRefused``; sides are checked before pixels are sought."""
+    """Walk the markers of a JPEG file. Raises ``ImageRefused``, for bad sides before anything else."""
     view = memoryview(data)
     found = Container("JPEG", 0, 0, lead=b"\xff\xd8")
     profile: dict[int, bytes] = {}

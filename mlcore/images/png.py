@@ -14,6 +14,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # Chunks that say how the pixels look and have room for nothing else, with the lengths they may have.
 _PLAIN = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}
+# One byte of a deflate stream becomes at most 1032: fewer bytes cannot hold the picture, however empty it is.
+_MOST_DEFLATED = 1032
 _MAX_PROFILE = 8 * 1024 * 1024
 # Adam7: first column, first row, column step, row step of the seven passes.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -72,6 +74,8 @@ def take_apart(data: bytes, limits: Limits) -> Container:
         position = after
     if not pixels:
         raise corrupt("there is no picture in it")
+    if sum(map(len, pixels)) * _MOST_DEFLATED < raw_size(data):
+        raise truncated(share_inflated(pixels, raw_size(data)))
     if colour == 3 and b"PLTE" not in seen:
         raise corrupt("its colour table is missing")
     if found.frames > 1:

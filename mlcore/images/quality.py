@@ -96,15 +96,12 @@ def _warnings(
     if contrast < _CONTRAST:
         found.append("Little contrast: check the condenser and the stain, and take it again.")
     if saturation < _COLOUR:
-        found.append(
-            "No stain colour: the networks learned from stained smears. Take it with a colour camera."
-        )
+        found.append("No stain colour: the networks learned from stained smears. Take it with a colour camera.")
     elif stained < _STAINED:
         found.append("Hardly any stained cell can be seen: check the stain and the place on the slide.")
     if flat > _FLAT_ROWS:
         found.append(
-            f"The lowest {flat:.0%} of the picture are one flat colour: the file may be incomplete. "
-            "Export it again."
+            f"The lowest {flat:.0%} of the picture are one flat colour: the file may be incomplete. Export it again."
         )
     return tuple(found)
 

@@ -46,8 +46,7 @@ def _as_png(data: bytes) -> bytes:
     if picture.mode not in _AS_PNG:
         raise ImageRefused(
             "unsupported_colour",
-            f"The pixels of this {container.format} ({picture.mode}) cannot be kept exactly. "
-            "Export it as 8-bit RGB.",
+            f"The pixels of this {container.format} ({picture.mode}) cannot be kept exactly. Export it as 8-bit RGB.",
         )
     bare = picture.copy()
     bare.info = {}

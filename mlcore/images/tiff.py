@@ -27,6 +27,8 @@ def take_apart(data: bytes, limits: Limits) -> Container:
     if len(data) < 8:
         raise truncated()
     start = struct.unpack_from(order + "I", data, 4)[0]
+    if start > len(data):
+        raise truncated(len(data) / start)
     tags, following = _directory(data, order, start)
     width, height = _one(tags, 256), _one(tags, 257)
     limits.check_sides(width, height)
@@ -43,9 +45,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
         )
     _check_layout(data, tags, width, height)
     orientation = _one(tags, 274, 1)
-    return Container(
-        "TIFF", width, height, orientation=orientation if 1 <= orientation <= 8 else 1, body=[data]
-    )
+    return Container("TIFF", width, height, orientation=orientation if 1 <= orientation <= 8 else 1, body=[data])
 
 
 def _check_layout(data: bytes, tags: Tags, width: int, height: int) -> None:
@@ -58,14 +58,11 @@ def _check_layout(data: bytes, tags: Tags, width: int, height: int) -> None:
         )
     samples = _one(tags, 277, 1)
     if not 1 <= samples <= 5:
-        raise ImageRefused(
-            "unsupported_depth", f"This TIFF has {samples} channels. Export it as ordinary RGB."
-        )
+        raise ImageRefused("unsupported_depth", f"This TIFF has {samples} channels. Export it as ordinary RGB.")
     if photometric not in (0, 1, 2, 3, 6):
         raise ImageRefused(
             "unsupported_colour",
-            "The colours of this TIFF are stored for printing or as raw camera data. "
-            "Export it as ordinary RGB.",
+            "The colours of this TIFF are stored for printing or as raw camera data. Export it as ordinary RGB.",
         )
     depths = tags.get(258, (1,))
     if max(depths) > 16 or max(tags.get(339, (1,))) != 1 or (max(depths) > 8 and photometric != 1):
@@ -84,9 +81,8 @@ def _check_layout(data: bytes, tags: Tags, width: int, height: int) -> None:
         raise corrupt("its list of strips is incomplete")
     ends = [offset + count for offset, count in zip(offsets, counts, strict=True)]
     if max(ends) > len(data):
-        raise truncated(
-            sum(count for count, end in zip(counts, ends, strict=True) if end <= len(data)) / sum(counts)
-        )
+        there = sum(max(0, min(count, len(data) - offset)) for offset, count in zip(offsets, counts, strict=True))
+        raise truncated(there / sum(counts))
     if photometric == 6:
         expected //= 2  # colour may be stored at a quarter of the resolution
     if sum(counts) * _COMPRESSIONS[compression] < expected:
