@@ -46,12 +46,13 @@ class ActorMiddleware:
 def actor_of(user: User, session: SessionBase) -> tuple[Actor | None, list[Laboratory]]:
     """The actor that a signed-in person is now, and every laboratory they may switch to.
 
-    A choice that no longer holds (they were removed there) falls back to the first laboratory by name.
+    Without a choice, or with one that no longer holds, it is the laboratory they have belonged to longest: being
+    added to another one moves nobody.
     """
     roles: dict[int, set[Role]] = {}
     laboratories: dict[int, Laboratory] = {}
     held = Membership.objects.filter(user=user).select_related("laboratory")
-    for membership in held.order_by("laboratory__name", "laboratory_id"):
+    for membership in held.order_by("pk"):
         laboratories[membership.laboratory_id] = membership.laboratory
         roles.setdefault(membership.laboratory_id, set()).add(Role(membership.role))
     if not laboratories:
@@ -60,4 +61,4 @@ def actor_of(user: User, session: SessionBase) -> tuple[Actor | None, list[Labor
     if chosen not in laboratories:
         chosen = next(iter(laboratories))
     actor = Actor(user, laboratories[chosen], frozenset(roles[chosen]), label=str(user))
-    return actor, list(laboratories.values())
+    return actor, sorted(laboratories.values(), key=lambda laboratory: laboratory.name)
