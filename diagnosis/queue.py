@@ -1,0 +1,401 @@
+"""The queue of record: the only mover of analyses between states.
+
+`queued → running → done | failed`, in the database. A worker *claims* a batch under a lease; a result counts only
+while its token still holds the row, so a reading is recorded once, however often a message is delivered or a worker
+dies. Whatever gets lost on the way, `sweep` finds. `docs/architecture.md` tells the whole story.
+
+A picture that went wrong once (its process died, its batch ran out of time, its reading raised) is marked `alone` and
+from then on read without neighbours, so that a poison picture uses up its own attempts and nobody else's.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, F, Min, Q, QuerySet
+from django.utils import timezone
+
+from accounts.permissions import Action, Actor, require
+from diagnosis import audit
+from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
+from diagnosis.waking import wake_workers
+
+logger = logging.getLogger(__name__)
+
+State = Analysis.State
+#: Releases that read what is uploaded: the active ones, and shadows beside them.
+READING_STAGES = (ModelRelease.Stage.ACTIVE, ModelRelease.Stage.SHADOW)
+#: Rows locked beyond the limit of a claim, so that the last image of a batch comes with all of its analyses.
+_MARGIN = 16
+_SWEEP_AT_ONCE = 1_000
+_FORGET_WORKERS = timedelta(days=1)
+#: How far back every sweep looks for results whose case was not reassessed (a worker that died in between).
+_STALE_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one worker reads next, images together: every row is leased under `token` until `leased_until`."""
+
+    token: uuid.UUID
+    analyses: tuple[Analysis, ...]  # with release, image and image.case
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One opinion as it is kept. `activation`: uint8 (classes, h, w) in C order; `seconds`: its share of the batch."""
+
+    probabilities: dict[str, float]
+    malignant: float
+    novelty: float
+    novel: bool
+    activation: bytes
+    activation_shape: list[int]
+    seconds: float
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    reclaimed: int  # back in the queue after a lost lease
+    exhausted: int  # failed: their attempts are used up
+    reassessed: int  # cases whose assessment had fallen behind
+    waiting: int  # analyses that can be claimed now
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    queued: int
+    running: int
+    done: int
+    failed: int
+    oldest_seconds: float  # how long the oldest unfinished analysis has waited; 0 where nothing waits
+    workers_seen: int
+
+
+def enqueue(image: SmearImage) -> list[Analysis]:
+    """Ask every release that reads `image.kind` for its opinion of `image`; all analyses of the image for that kind.
+
+    Call it in the transaction that writes the image. Asking twice changes nothing. Where the kind was corrected,
+    analyses of the other kind that nobody has begun are withdrawn.
+    """
+    with transaction.atomic():
+        Analysis.objects.filter(image=image, state=State.QUEUED).exclude(release__task=image.kind).delete()
+        urgent = image.case.priority == Case.Priority.URGENT
+        releases = ModelRelease.objects.filter(task=image.kind, stage__in=READING_STAGES).order_by("network", "id")
+        Analysis.objects.bulk_create(
+            [Analysis(image=image, release=release, urgent=urgent) for release in releases], ignore_conflicts=True
+        )
+        analyses = list(Analysis.objects.filter(image=image, release__task=image.kind).select_related("release"))
+        queued = [analysis.pk for analysis in analyses if analysis.state == State.QUEUED]
+        if queued:
+            transaction.on_commit(partial(_wake_unless_woken, min(queued)), robust=True)
+    return analyses
+
+
+def _wake_unless_woken(first: int) -> None:
+    """Wake for the analyses from `first` on, unless older ones wait: then their wake is still under way, or a worker
+    is working through the queue and will come to these. A thousand uploads send a handful of messages this way."""
+    if not _claimable(timezone.now()).filter(pk__lt=first, alone=False).exists():
+        wake_workers()
+
+
+def _claimable(now: datetime) -> QuerySet[Analysis]:
+    return Analysis.objects.filter(state=State.QUEUED, not_before__lte=now)
+
+
+def _locked(rows: QuerySet[Analysis]) -> QuerySet[Analysis]:
+    """Rows nobody else holds, where the database can say so; elsewhere (SQLite) the transaction is the only writer."""
+    if connection.features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True, of=("self",))
+    return rows
+
+
+def claim(*, worker: str, limit: int | None = None) -> Batch:
+    """Lease what waits to `worker`: urgent first, then oldest first, at most `limit` analyses (ANALYSIS_BATCH_MAX).
+
+    An image's analyses travel together, so that it is decoded once; an image marked `alone` makes a batch of its
+    own. An empty batch: nothing waits.
+    """
+    limit = limit or settings.ANALYSIS_BATCH_MAX
+    now, token = timezone.now(), uuid.uuid4()
+    with transaction.atomic():
+        next_rows = _claimable(now).order_by("-urgent", "image_id", "id").only("id", "image_id", "alone")
+        chosen = _first_batch(list(_locked(next_rows)[: limit + _MARGIN]), limit)
+        # Compare and set: only what is still queued becomes ours.
+        Analysis.objects.filter(pk__in=chosen, state=State.QUEUED).update(
+            state=State.RUNNING,
+            attempts=F("attempts") + 1,
+            lease_token=token,
+            leased_until=_lease_end(now),
+            worker=worker,
+            started_at=now,
+        )
+    if not chosen:
+        return Batch(token, ())
+    held = Analysis.objects.filter(lease_token=token, state=State.RUNNING).select_related("release", "image__case")
+    return Batch(token, tuple(held.order_by("-urgent", "image_id", "id")))
+
+
+def _first_batch(rows: Sequence[Analysis], limit: int) -> list[int]:
+    if not rows:
+        return []
+    if rows[0].alone:
+        return [row.pk for row in rows if row.image_id == rows[0].image_id]
+    suspects = {row.image_id for row in rows if row.alone}
+    chosen: list[Analysis] = []
+    for row in rows:
+        if row.image_id in suspects:
+            continue
+        if len(chosen) >= limit and row.image_id != chosen[-1].image_id:
+            break
+        chosen.append(row)
+    return [row.pk for row in chosen] or [row.pk for row in rows if row.image_id == rows[0].image_id]
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.ANALYSIS_LEASE)
+
+
+def _held(batch_token: uuid.UUID) -> QuerySet[Analysis]:
+    return Analysis.objects.filter(lease_token=batch_token, state=State.RUNNING)
+
+
+def renew(*, batch_token: uuid.UUID) -> int:
+    """Lengthen the lease of what is left of a batch; how many analyses it still holds."""
+    return _held(batch_token).update(leased_until=_lease_end(timezone.now()))
+
+
+def complete(*, batch_token: uuid.UUID, analysis_id: int, result: Result) -> bool:
+    """Record an opinion. False, and nothing written, where the lease is no longer ours: someone else reads it."""
+    recorded = (
+        _held(batch_token)
+        .filter(pk=analysis_id)
+        .update(
+            state=State.DONE,
+            error="",
+            lease_token=None,
+            leased_until=None,
+            finished_at=timezone.now(),
+            probabilities=result.probabilities,
+            malignant=result.malignant,
+            novelty=result.novelty,
+            novel=result.novel,
+            activation=result.activation,
+            activation_shape=result.activation_shape,
+            seconds=result.seconds,
+            engine=result.engine,
+        )
+    )
+    return bool(recorded)
+
+
+def fail(*, batch_token: uuid.UUID, analysis_id: int, error: str, final: bool = False) -> bool:
+    """An attempt went wrong. False where the lease is no longer ours.
+
+    `final`: no further attempt can help. Otherwise it is read again, alone and after a growing delay, until
+    ANALYSIS_MAX_ATTEMPTS; an attempt in the company of others does not count as the last one.
+    """
+    with transaction.atomic():
+        analysis = _locked(_held(batch_token).filter(pk=analysis_id)).select_related("image__case", "release").first()
+        if analysis is None:
+            return False
+        if final or _exhausted(analysis):
+            _give_up([analysis], error)
+        else:
+            delay = settings.ANALYSIS_RETRY_DELAY * 2 ** (analysis.attempts - 1)
+            _put_back([analysis], error, not_before=timezone.now() + timedelta(seconds=delay))
+    return True
+
+
+def release(*, batch_token: uuid.UUID, analysis_ids: Collection[int], delay: float = 0, reason: str = "") -> int:
+    """Hand leased analyses back untouched, without counting the attempt; how many were still ours.
+
+    `delay`: seconds before they can be claimed again; `reason`: what this worker lacked, in words.
+    """
+    return (
+        _held(batch_token)
+        .filter(pk__in=analysis_ids)
+        .update(
+            state=State.QUEUED,
+            attempts=F("attempts") - 1,
+            lease_token=None,
+            leased_until=None,
+            not_before=timezone.now() + timedelta(seconds=delay),
+            error=reason,
+        )
+    )
+
+
+def _exhausted(analysis: Analysis) -> bool:
+    return analysis.alone and analysis.attempts >= settings.ANALYSIS_MAX_ATTEMPTS
+
+
+def _put_back(analyses: Iterable[Analysis], error: str, *, not_before: datetime) -> int:
+    return Analysis.objects.filter(pk__in=[row.pk for row in analyses], state=State.RUNNING).update(
+        state=State.QUEUED, alone=True, lease_token=None, leased_until=None, not_before=not_before, error=error
+    )
+
+
+def _give_up(analyses: Sequence[Analysis], error: str) -> int:
+    """Fail `analyses`, say so in their cases' history and reassess the cases once this is committed."""
+    for analysis in analyses:
+        Analysis.objects.filter(pk=analysis.pk, state=State.RUNNING).update(
+            state=State.FAILED, alone=True, lease_token=None, leased_until=None, finished_at=timezone.now(), error=error
+        )
+    by_image = {analysis.image_id: analysis for analysis in analyses}
+    for analysis in sorted(by_image.values(), key=lambda a: (a.image.case_id, a.image_id)):
+        image = analysis.image
+        networks = sorted(a.release.network for a in analyses if a.image_id == image.pk)
+        audit.record(
+            actor=None, action="image.failed", case=image.case, subject=f"image {image.pk}",
+            name=image.original_name, networks=networks, error=error,
+        )  # fmt: skip
+    reassess_on_commit(analysis.image.case_id for analysis in analyses)
+    return len(analyses)
+
+
+def _reassess(case_id: int) -> None:
+    from diagnosis import assessment
+
+    assessment.refresh(case_id)
+
+
+def reassess_on_commit(case_ids: Iterable[int]) -> None:
+    """Recompute the assessment of each case once, after the present transaction. What fails here, the sweep heals."""
+    for case_id in sorted(set(case_ids)):
+        transaction.on_commit(partial(_reassess, case_id), robust=True)
+
+
+def retry(*, actor: Actor, image: SmearImage) -> int:
+    """A person wants the failed analyses of `image` read again, with fresh attempts; how many there were."""
+    require(actor, Action.RETRY_ANALYSIS)
+    now = timezone.now()
+    with transaction.atomic():
+        failed = Analysis.objects.filter(image=image, state=State.FAILED, release__task=image.kind)
+        again = list(failed.values_list("pk", flat=True))
+        count = Analysis.objects.filter(pk__in=again, state=State.FAILED).update(
+            state=State.QUEUED, attempts=0, not_before=now, queued_at=now, finished_at=None, error=""
+        )
+        if count:
+            audit.record(
+                actor=actor, action="image.retried", case=image.case, subject=f"image {image.pk}",
+                name=image.original_name, analyses=count,
+            )  # fmt: skip
+            reassess_on_commit([image.case_id])
+            transaction.on_commit(wake_workers, robust=True)
+    return count
+
+
+def sweep(*, since: datetime | None = None) -> Swept:
+    """Reclaim lost leases, fail what used up its attempts, reassess cases left behind, wake workers for what waits.
+
+    Safe to run at any time, anywhere, as often as wanted. `since`: how far back to look for cases left behind.
+    """
+    now = timezone.now()
+    reclaimed, exhausted = _reclaim(Q(leased_until__lt=now))
+    WorkerSeen.objects.filter(seen_at__lt=now - _FORGET_WORKERS).delete()
+    waiting = _claimable(timezone.now()).count()  # what was just reclaimed among it
+    if waiting:
+        batches = -(-waiting // settings.ANALYSIS_BATCH_MAX)
+        wake_workers(min(batches, max(1, _workers_seen(now).count())))
+    return Swept(reclaimed, exhausted, _reassess_stale(since or now - _STALE_WITHIN), waiting)
+
+
+def reclaim_from(workers: Collection[str]) -> int:
+    """Take back what worker processes held that are known to be dead, without waiting for the lease to end."""
+    reclaimed, exhausted = _reclaim(Q(worker__in=workers))
+    return reclaimed + exhausted
+
+
+def _reclaim(lost: Q) -> tuple[int, int]:
+    """What of the running analyses went back into the queue, and what failed because its attempts are used up."""
+    with transaction.atomic():
+        running = Analysis.objects.filter(lost, state=State.RUNNING).select_related("image__case", "release")
+        rows = list(_locked(running.order_by("leased_until"))[:_SWEEP_AT_ONCE])
+        spent = [row for row in rows if _exhausted(row)]
+        spent_ids = {row.pk for row in spent}
+        exhausted = _give_up(
+            spent,
+            f"The reading process ended {settings.ANALYSIS_MAX_ATTEMPTS} times while it read this picture, the last "
+            "times with nothing beside it. Open the picture to check it, then retry or upload it again.",
+        ) if spent else 0  # fmt: skip
+        reclaimed = _put_back(
+            [row for row in rows if row.pk not in spent_ids],
+            "The process that read this picture ended before it was done.",
+            not_before=timezone.now(),
+        )
+    return reclaimed, exhausted
+
+
+def _reassess_stale(since: datetime) -> int:
+    """Refresh the cases with a result younger than their assessment; how many."""
+    finished = Analysis.objects.filter(state__in=(State.DONE, State.FAILED), finished_at__gte=since)
+    behind = Q(image__case__assessed_at__isnull=True) | Q(image__case__assessed_at__lt=F("finished_at"))
+    # Between commit and reassessment a healthy worker needs a moment: leave it that.
+    stale = finished.filter(behind, finished_at__lt=timezone.now() - timedelta(seconds=settings.SWEEP_EVERY))
+    case_ids = sorted(set(stale.values_list("image__case_id", flat=True)))
+    for case_id in case_ids:
+        _reassess(case_id)
+    return len(case_ids)
+
+
+def enqueue_unread(task: str) -> int:
+    """Enqueue images of `task` that no release was ever asked about (uploaded before models were registered)."""
+    unasked = SmearImage.objects.filter(kind=task).exclude(analyses__release__task=task).select_related("case")
+    return sum(bool(enqueue(image)) for image in unasked.iterator(chunk_size=500))
+
+
+def hand_over(*, old: ModelRelease, new: ModelRelease) -> int:
+    """Let `new` read what `old` has not read yet: its queued and failed analyses; how many."""
+    open_states = (State.QUEUED, State.FAILED)
+    taken = Analysis.objects.filter(release=new).values("image_id")
+    moved = Analysis.objects.filter(release=old, state__in=open_states).exclude(image_id__in=taken)
+    return moved.update(
+        release=new, state=State.QUEUED, attempts=0, error="", not_before=timezone.now(), finished_at=None
+    )
+
+
+def heartbeat(*, worker: str, engine: str) -> None:
+    """Note that a worker process lives. `engine`: what it reads with, e.g. "onnxruntime cpu"."""
+    now = timezone.now()
+    if not WorkerSeen.objects.filter(name=worker).update(seen_at=now, engine=engine):
+        WorkerSeen.objects.update_or_create(
+            name=worker, defaults={"seen_at": now, "engine": engine}, create_defaults={"seen_at": now, "engine": engine}
+        )
+
+
+def farewell(*, worker: str) -> None:
+    """A worker process ends in good order."""
+    WorkerSeen.objects.filter(name=worker).delete()
+
+
+def _workers_seen(now: datetime) -> QuerySet[WorkerSeen]:
+    return WorkerSeen.objects.filter(seen_at__gte=now - timedelta(seconds=worker_silence()))
+
+
+def worker_silence() -> float:
+    """Seconds after which a worker process that said nothing counts as gone."""
+    return max(15.0, 3.0 * settings.WORKER_HEARTBEAT)
+
+
+def counts() -> QueueCounts:
+    """How many analyses are in each state, how long the oldest waits, and how many worker processes live."""
+    now = timezone.now()
+    by_state = dict(Analysis.objects.order_by().values_list("state").annotate(n=Count("pk")))
+    oldest = Analysis.objects.filter(state__in=(State.QUEUED, State.RUNNING)).aggregate(at=Min("queued_at"))["at"]
+    return QueueCounts(
+        queued=by_state.get(State.QUEUED, 0),
+        running=by_state.get(State.RUNNING, 0),
+        done=by_state.get(State.DONE, 0),
+        failed=by_state.get(State.FAILED, 0),
+        oldest_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
+        workers_seen=_workers_seen(now).count(),
+    )
