@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.template.defaultfilters import date as format_date
@@ -14,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.permissions import Action, Actor
+from mlcore.reading import words
 
 register = template.Library()
 
@@ -30,34 +32,34 @@ ICONS = {
     '<circle cx="13" cy="15.5" r="2"/>',
     "fit": '<path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5"/>',
     "folder": '<path d="M3 7a2 2 0 0 1 2-2h4l2 2.5h8a2 2 0 0 1 2 2V17a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z"/>',
-    "heat": '<path d="M12 3c1 4 5 5.500 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 .5 1.500 1 2 2 2 0-3-1-5 1-8z"/>',
-    "image": '<rect x="3.500" y="4.500" width="17" height="15" rx="2"/><circle cx="9" cy="10" r="1.700"/>'
-    '<path d="M4 17l5-4.500 3.500 3L16 12l4.500 4.500"/>',
+    "heat": '<path d="M12 3c1 4 5 5.5 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 .5 1.5 1 2 2 2 0-3-1-5 1-8z"/>',
+    "image": '<rect x="3.5" y="4.5" width="17" height="15" rx="2"/><circle cx="9" cy="10" r="1.7"/>'
+    '<path d="M4 17l5-4.5 3.5 3L16 12l4.5 4.5"/>',
     "key": '<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3"/>',
-    "keyboard": '<rect x="2.500" y="6" width="19" height="12" rx="2"/><path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
+    "keyboard": '<rect x="2.5" y="6" width="19" height="12" rx="2"/><path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
     "minus": '<path d="M5 12h14"/>',
-    "moon": '<path d="M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500z"/>',
+    "moon": '<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z"/>',
     "network": '<circle cx="5" cy="12" r="2"/><circle cx="19" cy="6" r="2"/><circle cx="19" cy="18" r="2"/>'
-    '<circle cx="12" cy="12" r="2"/><path d="M7 12h3M13.800 11l3.500-4M13.800 13l3.500 4"/>',
+    '<circle cx="12" cy="12" r="2"/><path d="M7 12h3M13.800 11l3.5-4M13.800 13l3.5 4"/>',
     "out": '<path d="M14 4h4a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-4M10 8l-4 4 4 4M6 12h9"/>',
-    "people": '<circle cx="9" cy="8" r="3.500"/><path d="M2.500 20c0-3.500 3-6 6.500-6s6.500 2.500 6.500 6M16 5a3.500 3.500 0 0 1 0 6.500'
-    'M18 14.500c2.200.8 3.500 2.800 3.500 5.500"/>',
-    "person": '<circle cx="12" cy="8" r="4"/><path d="M4.500 20.500c0-4 3.400-6.500 7.500-6.500s7.500 2.500 7.500 6.500"/>',
+    "people": '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c0-3.5 3-6 6.5-6s6.5 2.5 6.5 6M16 5a3.5 3.5 0 0 1 0 6.5'
+    'M18 14.5c2.200.8 3.5 2.800 3.5 5.5"/>',
+    "person": '<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5c0-4 3.400-6.5 7.5-6.5s7.5 2.5 7.5 6.5"/>',
     "plus": '<path d="M12 5v14M5 12h14"/>',
     "retry": '<path d="M20 11a8 8 0 1 0-2.300 6.200M20 4v7h-7"/>',
-    "search": '<circle cx="11" cy="11" r="6.500"/><path d="M16 16l4.500 4.500"/>',
-    "shield": '<path d="M12 3l8 3v6c0 4.500-3.300 7.800-8 9-4.700-1.200-8-4.500-8-9V6z"/><path d="M8.500 12l2.500 2.500 4.500-5"/>',
-    "slide": '<rect x="3" y="7.500" width="18" height="9" rx="1.500"/><path d="M8 7.500v9"/><circle cx="14.500" cy="12" r="2"/>',
-    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.500v2M12 19.500v2M2.500 12h2M19.500 12h2M5.300 5.300l1.400 1.400'
-    'M17.300 17.300l1.400 1.400M18.700 5.300l-1.400 1.400M6.700 17.300l-1.400 1.400"/>',
-    "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.500M12 17.300v.2"/>',
+    "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
+    "shield": '<path d="M12 3l8 3v6c0 4.5-3.300 7.800-8 9-4.7-1.200-8-4.5-8-9V6z"/><path d="M8.5 12l2.5 2.5 4.5-5"/>',
+    "slide": '<rect x="3" y="7.5" width="18" height="9" rx="1.5"/><path d="M8 7.5v9"/><circle cx="14.5" cy="12" r="2"/>',
+    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.300 5.300l1.400 1.400'
+    'M17.300 17.300l1.400 1.400M18.7 5.300l-1.400 1.400M6.7 17.300l-1.400 1.400"/>',
+    "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.5M12 17.300v.2"/>',
 }
 
 #: Level of a flag → (sign, CSS class, word); a colour never stands alone.
 SIGNS = {
     "alarm": ("▲", "alarm", "Alarm"),
     "doubt": ("◆", "doubt", "Doubt"),
-    "note": ("●", "", "Note"),
+    "info": ("●", "", "Note"),
     "calm": ("✓", "calm", "Fine"),
 }
 
@@ -91,10 +93,27 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def hundred(value: float, offset: float = 0.0) -> str:
+    """0.31 → "31.0": a share as a length on a drawing 100 wide."""
+    return f"{value * 100 + offset:.1f}"
+
+
+@register.filter
+def span(low: float, high: float) -> str:
+    """The length between two shares on a drawing 100 wide, never so short that it cannot be seen."""
+    return f"{max(1.0, (high - low) * 100):.1f}"
+
+
+@register.filter
+def item(mapping: dict[Any, Any], key: object) -> Any:
+    return mapping.get(key, "?")
+
+
+@register.filter
 def class_name(label: str) -> str:
-    """`immature_granulocyte` → "Immature granulocyte", `early_pre_b` → "Early pre-B"."""
-    special = {"pre_b": "Pre-B", "early_pre_b": "Early pre-B", "pro_b": "Pro-B"}
-    return special.get(label, label.replace("_", " ").capitalize())
+    """`immature_granulocyte` → "Immature granulocyte", `pre_b` → "Pre-B"."""
+    said = words(label)
+    return said[:1].upper() + said[1:]
 
 
 @register.filter
@@ -125,7 +144,7 @@ def bar(value: float | None, tone: str = "") -> SafeString:
 @register.simple_tag
 def sign(level: str) -> SafeString:
     """The sign of a flag's level with its word for those who hear the page."""
-    mark, _, word = SIGNS.get(level, SIGNS["note"])
+    mark, _, word = SIGNS.get(level, SIGNS["info"])
     return format_html(
         '<span class="sign"><span aria-hidden="true">{}</span><span class="visually-hidden">{}: </span></span>',
         mark,
@@ -135,7 +154,7 @@ def sign(level: str) -> SafeString:
 
 @register.filter
 def level_class(level: str) -> str:
-    return SIGNS.get(level, SIGNS["note"])[1]
+    return SIGNS.get(level, SIGNS["info"])[1]
 
 
 def ago(moment: datetime, now: datetime) -> str:
