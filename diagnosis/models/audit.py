@@ -3,6 +3,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Laboratory
+from diagnosis.audit_words import said
 from diagnosis.models.case import Case
 
 
@@ -32,8 +33,21 @@ class AuditEvent(models.Model):
                 fields=["laboratory", "sequence"], condition=Q(case__isnull=True), name="laboratory_chain"
             ),
         ]
-        indexes = [models.Index(fields=["laboratory", "-at"], name="audit_by_time")]
+        indexes = [
+            models.Index(fields=["laboratory", "-at"], name="audit_by_time"),
+            models.Index(fields=["laboratory", "subject"], condition=Q(case__isnull=True), name="audit_by_subject"),
+        ]
         ordering = ["case_id", "sequence"]
 
     def __str__(self) -> str:
-        return f"{self.action} by {self.actor_label}"
+        return self.sentence
+
+    @property
+    def said(self) -> str:
+        """What was done, to stand after the actor's name: "uploaded smear-03.jpg"."""
+        return said(self)
+
+    @property
+    def sentence(self) -> str:
+        """The whole of it: "Ada Technician uploaded smear-03.jpg"."""
+        return f"{self.actor_label} {self.said}"

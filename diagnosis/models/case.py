@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts.models import Laboratory
@@ -55,11 +56,13 @@ class Case(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["laboratory", "accession_number"], name="accession_once_per_laboratory")
+            models.UniqueConstraint(
+                "laboratory", Upper("accession_number"), name="accession_once_per_laboratory"
+            )  # "s26-1" and "S26-1" are one number
         ]
         indexes = [
             models.Index(fields=["laboratory", "status", "-created_at"], name="case_by_status"),
-            models.Index(fields=["laboratory", "priority", "-created_at"], name="case_by_priority"),
+            models.Index(fields=["laboratory", "-priority", "-created_at", "-id"], name="case_worklist"),
         ]
         ordering = ["-created_at", "-id"]
 

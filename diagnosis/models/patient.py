@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from accounts.models import Laboratory
@@ -22,7 +23,7 @@ class Patient(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["laboratory", "mrn"], name="mrn_once_per_laboratory")]
+        constraints = [models.UniqueConstraint("laboratory", Upper("mrn"), name="mrn_once_per_laboratory")]
         ordering = ["name", "mrn"]
 
     def __str__(self) -> str:

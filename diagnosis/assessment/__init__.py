@@ -1,0 +1,57 @@
+"""What the evidence of a case says: probability of blood cancer, differential, flags.
+
+`assess` is a pure function from evidence to assessment; `refresh` is the only writer of a case's status and
+assessment, and recomputes both whenever a reading ends or a person decides.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from diagnosis.assessment.evidence import Assessment, Evidence, Flag, ImageEvidence, Interval, Part, Progress
+from diagnosis.assessment.gathering import current_analyses, current_decisions, gather, image_reading, image_status
+from diagnosis.assessment.rules import assess
+from diagnosis.models import Case
+
+__all__ = [
+    "Assessment",
+    "Evidence",
+    "Flag",
+    "ImageEvidence",
+    "Interval",
+    "Part",
+    "Progress",
+    "assess",
+    "current_analyses",
+    "current_decisions",
+    "gather",
+    "image_reading",
+    "image_status",
+    "refresh",
+]
+
+
+def refresh(case_id: int) -> Assessment:
+    """Recompute the assessment of a case and store it; nothing is written where nothing has changed.
+
+    Call it in the transaction that changed the evidence, once for each case, after all that the transaction writes:
+    it locks the case row until the commit, so that the last of several writers sees what the others wrote. Raises
+    `Case.DoesNotExist`.
+    """
+    with transaction.atomic():
+        # NO KEY, as in audit: see there.
+        case = Case.objects.select_for_update(no_key=True).get(pk=case_id)
+        assessment = assess(gather(case))
+        new = {
+            "status": assessment.status,
+            "malignant": assessment.malignant.value if assessment.malignant else None,
+            "image_count": assessment.progress.images,
+            "assessment": assessment.to_dict(),
+        }
+        if case.assessed_at is None or any(getattr(case, name) != value for name, value in new.items()):
+            for name, value in new.items():
+                setattr(case, name, value)
+            case.assessed_at = timezone.now()
+            case.save(update_fields=[*new, "assessed_at"])
+    return assessment

@@ -1,0 +1,88 @@
+"""What each kind of audit event is called in the history of a case: the one place for these words.
+
+A sentence continues after the actor's name: "Ada Technician" + "uploaded smear-03.jpg". It is made of the event's
+`detail` alone, so that it says what was so then, and it copes with keys that older events lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mlcore.reading import words
+
+if TYPE_CHECKING:
+    from diagnosis.models import AuditEvent
+
+_KINDS = {"field": "microscope field", "cell": "single cell"}
+_FIELDS = {"birth_date": "birth date", "clinical_notes": "clinical notes"}
+
+
+def _class(label: Any) -> str:
+    return words(str(label or "nothing"))
+
+
+def _what(event: AuditEvent) -> str:
+    return str(event.detail.get("name") or event.subject or "an image")
+
+
+def _because(event: AuditEvent) -> str:
+    reason = event.detail.get("reason") or event.detail.get("error")
+    return f": {reason}" if reason else ""
+
+
+def _decided(event: AuditEvent) -> str:
+    detail = event.detail
+    label, reading = _class(detail.get("label")), detail.get("reading_label")
+    if detail.get("verdict") == "agree":
+        said_so = f"agreed that {_what(event)} shows {label}"
+    elif reading:
+        said_so = f"decided that {_what(event)} shows {label}; the networks had read {_class(reading)}"
+    else:
+        said_so = f"decided that {_what(event)} shows {label}, without a reading"
+    return f"{said_so} (“{detail['comment']}”)" if detail.get("comment") else said_so
+
+
+def _changed(event: AuditEvent) -> str:
+    names = [_FIELDS.get(name, name) for name in event.detail.get("changes", {})]
+    verb = "filled in" if event.detail.get("filled") else "changed"
+    return f"{verb} the patient's {' and '.join(names) or 'record'}"
+
+
+def _kind(event: AuditEvent) -> str:
+    return f"said that {_what(event)} is a {_KINDS.get(str(event.detail.get('kind')), 'picture of another kind')}"
+
+
+def _roles(event: AuditEvent) -> str:
+    person, after = event.detail.get("person", "somebody"), event.detail.get("after")
+    return f"made {person} {' and '.join(after)}" if after else f"took {person} out of the laboratory"
+
+
+#: Action → what follows the actor's name.
+WORDS: dict[str, Callable[[AuditEvent], str]] = {
+    "case.created": lambda e: f"opened the case {e.detail.get('accession_number', '')}".rstrip(),
+    "case.read": lambda e: f"read the case ({e.subject})" if e.subject else "read the case",
+    "patient.created": lambda e: "entered the patient in the laboratory's records",
+    "patient.updated": _changed,
+    "image.accepted": lambda e: f"uploaded {_what(e)}",
+    "image.duplicate": lambda e: f"sent {_what(e)} again; it stands in the case already",
+    "image.rejected": lambda e: f"tried to upload {_what(e)}, which was refused{_because(e)}",
+    "image.kind_corrected": _kind,
+    "image.read": lambda e: f"read {_what(e)}",
+    "image.failed": lambda e: f"could not read {_what(e)}{_because(e)}",
+    "image.retried": lambda e: f"had {_what(e)} read again",
+    "image.decided": _decided,
+    "account.signed_in": lambda e: "signed in",
+    "account.signed_out": lambda e: "signed out",
+    "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",
+    "account.roles_changed": _roles,
+    "token.created": lambda e: f"made the API token {e.detail.get('name', '')}".rstrip(),
+    "token.revoked": lambda e: f"revoked the API token {e.detail.get('name', '')}".rstrip(),
+}
+
+
+def said(event: AuditEvent) -> str:
+    """What was done, to stand after the actor's name; an action without words of its own is named as it is."""
+    if phrase := WORDS.get(event.action):
+        return phrase(event)
+    return f"{event.action.replace('.', ' ').replace('_', ' ')} {event.subject}".rstrip()
