@@ -73,10 +73,10 @@ def take_apart(data: bytes, limits: Limits) -> Container:
                 raise truncated(_share_there(data, found))
             after = following.start()
             found.body.append(view[position:after])
-        elif marker == 0xE0 and content[:5] == b"JFIF\0" and len(content) >= 14 and found.lead == b"\xff\xd8":
+        elif marker == 0xE0 and bytes(content[:5]) == b"JFIF\0" and len(content) >= 14 and found.lead == b"\xff\xd8":
             # Version, unit and density; the thumbnail that may follow is left out.
             found.lead = b"\xff\xd8\xff\xe0\x00\x10" + bytes(content[:12]) + b"\0\0"
-        elif marker == 0xEE and content[:5] == b"Adobe" and len(content) >= 12:
+        elif marker == 0xEE and bytes(content[:5]) == b"Adobe" and len(content) >= 12:
             # Says how four-colour pixels are coded, so it belongs to them.
             found.body.append(b"\xff\xee\x00\x0e" + bytes(content[:12]))
         elif marker == 0xE1 and content[:6] == _EXIF and found.orientation == 1:
@@ -122,7 +122,7 @@ def _share_there(data: bytes, found: Container) -> float | None:
             picture.load()
         except OSError:
             picture.tile = []  # what is there counts as loaded
-        rows = np.asarray(picture).reshape(picture.height, -1).any(axis=1)
+        rows: np.ndarray = np.asarray(picture).reshape(picture.height, -1).max(axis=1)
     except MemoryError:
         raise
     except Exception:  # only an estimate: the file is refused either way

@@ -37,7 +37,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
         raise corrupt("its header makes no sense")
     _check_sum(view[8:33])
     found = Container("PNG", width, height, lead=view[:33])
-    position, pixels, seen = 33, [], set[bytes]()
+    position, pixels, seen = 33, list[memoryview](), set[bytes]()
     while True:
         if position + 12 > len(data):
             raise truncated(share_inflated(pixels, raw_size(data)))

@@ -9,8 +9,11 @@ class ImageRefused(ValueError):  # noqa: N818 - it is the file that fails, not t
     """A file that is not taken as a picture.
 
     ``code`` is a stable slug for programs; ``str(error)`` is a sentence for the technician that says
-    what is wrong and, where something can be done, what to do.
+    what is wrong and, where something can be done, what to do. ``index`` is its place where
+    several files were read at once.
     """
+
+    index: int | None = None
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -45,7 +45,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
             found.frames += 1
         elif name == b"EXIF":
             # Some writers put the JPEG label in front, against the standard.
-            found.orientation = orientation_of(content[6:] if content[:6] == b"Exif\0\0" else content)
+            found.orientation = orientation_of(content[6:] if bytes(content[:6]) == b"Exif\0\0" else content)
         elif name == b"ICCP" and found.icc is None:
             found.icc = bytes(content)
         position = after + (length & 1)

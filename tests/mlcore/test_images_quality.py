@@ -41,9 +41,9 @@ def test_good_pictures_raise_no_warning(seed: int) -> None:
         ("lower third missing", "The lowest 33% of the picture are one flat colour"),
     ],
 )
-@pytest.mark.parametrize("seed", [1, 3, 5, 7])
+@pytest.mark.parametrize("seed", range(4))
 def test_spoilt_pictures_are_told(change: str, first_words: str, seed: int) -> None:
-    warnings = measure_quality(command.CHANGES[change](rendered(seed))).warnings
+    warnings = measure_quality(command.CHANGES[change](smear(224, 224, seed))).warnings
     assert any(warning.startswith(first_words) for warning in warnings), warnings
 
 
