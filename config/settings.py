@@ -177,6 +177,12 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = False
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_FORMS = {
+    "add_webauthn": "accounts.keys.AddKeyForm",
+    "login_webauthn": "accounts.keys.LoginKeyForm",
+    "authenticate_webauthn": "accounts.keys.AuthenticateKeyForm",
+    "reauthenticate_webauthn": "accounts.keys.ReauthenticateKeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "LeukoLens"
@@ -272,18 +278,25 @@ WORKER_HEARTBEAT = env.int("WORKER_HEARTBEAT", 5)
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"visibility_timeout": BROKER_VISIBILITY}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
+    "visibility_timeout": BROKER_VISIBILITY,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,  # an upload must not hang on a broker that accepts and then says nothing
+    "socket_keepalive": True,
+}
 if BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(VAR / "broker" / "messages"),
         "data_folder_out": str(VAR / "broker" / "messages"),
         "control_folder": str(VAR / "broker" / "control"),
+        "polling_interval": 0.2,
     }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SOFT_TIME_LIMIT = ANALYSIS_SOFT_LIMIT
 CELERY_TASK_TIME_LIMIT = ANALYSIS_HARD_LIMIT
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120.0  # loading torch and the networks takes longer than Celery's 4 s
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_URL.startswith("filesystem")
 CELERY_BEAT_SCHEDULE = {
@@ -307,12 +320,25 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "LeukoLens",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "DESCRIPTION": "Blood-smear images in, readings out. Research use only – not for diagnostic use.",
+    "TAGS": [
+        {"name": "cases", "description": "One diagnostic question on one patient."},
+        {"name": "images", "description": "Pictures of a smear, what the networks read in them and what people say."},
+        {"name": "patients", "description": "By medical record number."},
+        {"name": "about", "description": "The token and the networks."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "filter": True},
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "CaseStatusEnum": "diagnosis.models.Case.Status",
+        "AnalysisStateEnum": "diagnosis.models.Analysis.State",
+        "ImageKindEnum": "diagnosis.models.SmearImage.Kind",
+    },
 }
 
 LOGGING = {

@@ -13,12 +13,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
-from mlcore.engines import Opinion, Predictor
 
 from diagnosis import audit, queue, registry
 from diagnosis.models import Analysis, ModelRelease, SmearImage
 from diagnosis.waking import wake_workers
 from mlcore.bundle import BundleError
+from mlcore.engines import Opinion, Predictor
 from mlcore.images import ImageRefused
 
 logger = logging.getLogger(__name__)
@@ -250,7 +250,7 @@ def _record(
                 actor=None, action="image.read", case=image.case, subject=f"image {image.pk}",
                 name=image.original_name, networks=networks,
             )  # fmt: skip
-        queue.reassess_on_commit(image.case_id for image, _ in read)
+        queue.reassess(image.case_id for image, _ in read)
 
 
 def _result(opinion: Opinion, seconds: float) -> queue.Result:

@@ -23,7 +23,7 @@ from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
-from diagnosis import audit
+from diagnosis import assessment, audit
 from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
 from diagnosis.waking import wake_workers
 
@@ -36,8 +36,6 @@ READING_STAGES = (ModelRelease.Stage.ACTIVE, ModelRelease.Stage.SHADOW)
 _MARGIN = 16
 _SWEEP_AT_ONCE = 1_000
 _FORGET_WORKERS = timedelta(days=1)
-#: How far back every sweep looks for results whose case was not reassessed (a worker that died in between).
-_STALE_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,6 @@ class Result:
 class Swept:
     reclaimed: int  # back in the queue after a lost lease
     exhausted: int  # failed: their attempts are used up
-    reassessed: int  # cases whose assessment had fallen behind
     waiting: int  # analyses that can be claimed now
 
 
@@ -245,7 +242,7 @@ def _put_back(analyses: Iterable[Analysis], error: str, *, not_before: datetime)
 
 
 def _give_up(analyses: Sequence[Analysis], error: str) -> int:
-    """Fail `analyses`, say so in their cases' history and reassess the cases once this is committed."""
+    """Fail `analyses`, say so in their cases' history and reassess the cases."""
     for analysis in analyses:
         Analysis.objects.filter(pk=analysis.pk, state=State.RUNNING).update(
             state=State.FAILED, alone=True, lease_token=None, leased_until=None, finished_at=timezone.now(), error=error
@@ -258,20 +255,15 @@ def _give_up(analyses: Sequence[Analysis], error: str) -> int:
             actor=None, action="image.failed", case=image.case, subject=f"image {image.pk}",
             name=image.original_name, networks=networks, error=error,
         )  # fmt: skip
-    reassess_on_commit(analysis.image.case_id for analysis in analyses)
+    reassess(analysis.image.case_id for analysis in analyses)
     return len(analyses)
 
 
-def _reassess(case_id: int) -> None:
-    from diagnosis import assessment
-
-    assessment.refresh(case_id)
-
-
-def reassess_on_commit(case_ids: Iterable[int]) -> None:
-    """Recompute the assessment of each case once, after the present transaction. What fails here, the sweep heals."""
+def reassess(case_ids: Iterable[int]) -> None:
+    """Recompute the assessment of each case once, in the transaction that changed its evidence and after all that
+    this writes; always in the same order, so that no two workers wait for one another."""
     for case_id in sorted(set(case_ids)):
-        transaction.on_commit(partial(_reassess, case_id), robust=True)
+        assessment.refresh(case_id)
 
 
 def retry(*, actor: Actor, image: SmearImage) -> int:
@@ -289,15 +281,15 @@ def retry(*, actor: Actor, image: SmearImage) -> int:
                 actor=actor, action="image.retried", case=image.case, subject=f"image {image.pk}",
                 name=image.original_name, analyses=count,
             )  # fmt: skip
-            reassess_on_commit([image.case_id])
+            reassess([image.case_id])
             transaction.on_commit(wake_workers, robust=True)
     return count
 
 
-def sweep(*, since: datetime | None = None) -> Swept:
-    """Reclaim lost leases, fail what used up its attempts, reassess cases left behind, wake workers for what waits.
+def sweep() -> Swept:
+    """Reclaim lost leases, fail what used up its attempts, wake workers for what waits.
 
-    Safe to run at any time, anywhere, as often as wanted. `since`: how far back to look for cases left behind.
+    Safe to run at any time, anywhere, as often as wanted.
     """
     now = timezone.now()
     reclaimed, exhausted = _reclaim(Q(leased_until__lt=now))
@@ -306,7 +298,7 @@ def sweep(*, since: datetime | None = None) -> Swept:
     if waiting:
         batches = -(-waiting // settings.ANALYSIS_BATCH_MAX)
         wake_workers(min(batches, max(1, _workers_seen(now).count())))
-    return Swept(reclaimed, exhausted, _reassess_stale(since or now - _STALE_WITHIN), waiting)
+    return Swept(reclaimed, exhausted, waiting)
 
 
 def reclaim_from(workers: Collection[str]) -> int:
@@ -333,18 +325,6 @@ def _reclaim(lost: Q) -> tuple[int, int]:
             not_before=timezone.now(),
         )
     return reclaimed, exhausted
-
-
-def _reassess_stale(since: datetime) -> int:
-    """Refresh the cases with a result younger than their assessment; how many."""
-    finished = Analysis.objects.filter(state__in=(State.DONE, State.FAILED), finished_at__gte=since)
-    behind = Q(image__case__assessed_at__isnull=True) | Q(image__case__assessed_at__lt=F("finished_at"))
-    # Between commit and reassessment a healthy worker needs a moment: leave it that.
-    stale = finished.filter(behind, finished_at__lt=timezone.now() - timedelta(seconds=settings.SWEEP_EVERY))
-    case_ids = sorted(set(stale.values_list("image__case_id", flat=True)))
-    for case_id in case_ids:
-        _reassess(case_id)
-    return len(case_ids)
 
 
 def enqueue_unread(task: str) -> int:

@@ -1,7 +1,6 @@
 """Celery's doors. Messages carry nothing: a worker that is woken looks into the database."""
 
 import time
-from datetime import UTC, datetime
 
 from celery import shared_task
 
@@ -24,6 +23,6 @@ def wake() -> None:
 
 
 @shared_task
-def sweep(*, everything: bool = False) -> None:
-    """Reclaim what was lost and wake for what waits. `everything`: look further back than the periodic turn does."""
-    queue.sweep(since=datetime.min.replace(tzinfo=UTC) if everything else None)
+def sweep() -> None:
+    """Reclaim what was lost and wake for what waits: beat's turn every SWEEP_EVERY seconds."""
+    queue.sweep()

@@ -35,7 +35,7 @@ def refuse_unfit_limits(**_: Any) -> None:
 @worker_ready.connect
 def look_around(**_: Any) -> None:
     """Whatever waits from before this worker started is found at once, not at the next turn of the sweep."""
-    current_app.send_task("diagnosis.tasks.sweep", kwargs={"everything": True})
+    current_app.send_task("diagnosis.tasks.sweep")
 
 
 @worker_process_init.connect

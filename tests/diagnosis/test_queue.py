@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from diagnosis import assessment, audit, queue
+from diagnosis import assessment, queue
 from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
 from tests.cast import Cast
 from tests.smears import make_image, make_release
@@ -231,8 +231,6 @@ def test_a_failure_is_tried_again_alone_and_later_until_attempts_are_used_up(
     assert set(neighbour.analyses.values_list("state", "attempts")) == {(State.DONE, 1)}
 
 
-
-
 def test_a_final_failure_fails_at_once(case: Case) -> None:
     waiting(case, 1)
     batch = queue.claim(worker="w")
@@ -293,29 +291,14 @@ def test_sweep_leaves_living_leases_alone_and_wakes_for_what_waits(
     case: Case, wakes: list[int], settings: object
 ) -> None:
     settings.ANALYSIS_BATCH_MAX = 4  # type: ignore[attr-defined]
-    assert queue.sweep() == queue.Swept(0, 0, 0, 0)
+    assert queue.sweep() == queue.Swept(0, 0, 0)
     assert wakes == []
     waiting(case, 10)
     queue.claim(worker="a:1")
     for number in range(3):
         queue.heartbeat(worker=f"a:{number}", engine="onnxruntime cpu")
-    assert queue.sweep() == queue.Swept(reclaimed=0, exhausted=0, reassessed=0, waiting=16)
+    assert queue.sweep() == queue.Swept(reclaimed=0, exhausted=0, waiting=16)
     assert wakes == [3], "one message for each worker seen, and no more than there are batches"
-
-
-def test_sweep_reassesses_a_case_whose_worker_died_before_doing_so(
-    case: Case, refreshed: list[int], settings: object
-) -> None:
-    waiting(case, 1)
-    batch = queue.claim(worker="w")
-    for analysis in batch.analyses:
-        queue.complete(batch_token=batch.token, analysis_id=analysis.pk, result=RESULT)
-    assert queue.sweep().reassessed == 0, "a healthy worker gets a moment to do it"
-    Analysis.objects.update(finished_at=timezone.now() - timedelta(minutes=5))
-    assert queue.sweep().reassessed == 1
-    assert refreshed == [case.pk]
-    Case.objects.update(assessed_at=timezone.now())
-    assert queue.sweep().reassessed == 0
 
 
 def test_leases_of_a_dead_process_are_taken_back_before_they_end(case: Case) -> None:
