@@ -36,6 +36,8 @@ SECRET_KEY = env.str("SECRET_KEY", "") or (_embedded_secret() if EMBEDDED else "
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR / 'leukolens.sqlite3'}" if EMBEDDED else "")
 BROKER_URL = env.str("BROKER_URL", "filesystem://" if EMBEDDED else "")
+OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", "")
+OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_ID", ""), env.str("OIDC_CLIENT_SECRET", "")
 
 if not EMBEDDED:
     missing = [
@@ -45,6 +47,10 @@ if not EMBEDDED:
             (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS, "ALLOWED_HOSTS: name the hosts that users type"),
             (not DATABASE_URL.startswith(("postgres://", "postgresql://")), "DATABASE_URL: postgresql://…"),
             (not BROKER_URL.startswith(("redis://", "rediss://")), "BROKER_URL: redis://…"),
+            (
+                bool(OIDC_SERVER_URL) and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET),
+                "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET: what the provider at OIDC_SERVER_URL gave you",
+            ),
         )
         if is_missing
     ]
@@ -188,7 +194,6 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "LeukoLens"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED
 SOCIALACCOUNT_ADAPTER = "accounts.adapter.SocialAccountAdapter"
-OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", "")
 SOCIALACCOUNT_PROVIDERS = (
     {
         "openid_connect": {
@@ -197,8 +202,8 @@ SOCIALACCOUNT_PROVIDERS = (
                 {
                     "provider_id": "oidc",
                     "name": env.str("OIDC_NAME", "Hospital sign-in"),
-                    "client_id": env.str("OIDC_CLIENT_ID"),
-                    "secret": env.str("OIDC_CLIENT_SECRET"),
+                    "client_id": OIDC_CLIENT_ID,
+                    "secret": OIDC_CLIENT_SECRET,
                     "settings": {"server_url": OIDC_SERVER_URL},
                 }
             ],

@@ -57,7 +57,9 @@ def test_an_administrator_adds_a_person_who_chooses_a_password_and_signs_in(cast
     assert (event.actor, event.detail["after"]) == (cast.administrator.user, ["pathologist", "technician"])
 
 
-def test_the_page_lists_everybody_of_this_laboratory_only(cast: Cast, client: Client, django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_the_page_lists_everybody_of_this_laboratory_only(
+    cast: Cast, client: Client, django_assert_num_queries
+) -> None:  # type: ignore[no-untyped-def]
     with django_assert_num_queries(2):
         found = people.people(cast.administrator)
     assert [str(p.user) for p in found] == [
@@ -105,9 +107,7 @@ def test_leaving_closes_the_account_and_coming_back_revives_no_token(cast: Cast,
     assert not client.login(username=technician.email, password=PASSWORD)
     assert not User.objects.get(pk=technician.pk).is_active
 
-    people.add_person(
-        actor=cast.administrator, email=technician.email.upper(), full_name="", roles=[Role.TECHNICIAN]
-    )
+    people.add_person(actor=cast.administrator, email=technician.email.upper(), full_name="", roles=[Role.TECHNICIAN])
     assert client.login(username=technician.email, password=PASSWORD)
     assert tokens.authenticate(plaintext) is None
 
