@@ -6,4 +6,4 @@ class DiagnosisConfig(AppConfig):
     verbose_name = "Diagnosis"
 
     def ready(self) -> None:
-        from diagnosis import checks  # noqa: F401
+        from diagnosis import audit_events, checks  # noqa: F401
