@@ -28,6 +28,7 @@ def audit_triggers_lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
             for name in triggers:
                 cursor.execute(f"DROP TRIGGER {name}")
         else:
+            connection.check_constraints()  # PostgreSQL alters no table with checks still to be made
             cursor.execute("ALTER TABLE diagnosis_auditevent DISABLE TRIGGER USER")
     try:
         yield
@@ -37,6 +38,7 @@ def audit_triggers_lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
                 for sql in triggers.values():
                     cursor.execute(sql)
             else:
+                connection.check_constraints()
                 for name in TRIGGERS["postgresql"]:
                     cursor.execute(f"ALTER TABLE diagnosis_auditevent ENABLE ALWAYS TRIGGER {name}")
 
