@@ -1,3 +1,24 @@
-from django.urls import URLPattern
+"""Below `/api/v1/`."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import URLPattern, path, re_path
+
+from diagnosis.api.views import about, cases, images, patients
+
+app_name = "api"
+urlpatterns: list[URLPattern] = [
+    path("cases/", cases.CasesView.as_view(), name="cases"),
+    path("cases/<int:case_id>/", cases.CaseView.as_view(), name="case"),
+    path("cases/<int:case_id>/images/", cases.CaseImagesView.as_view(), name="case-images"),
+    path("cases/<int:case_id>/history/", cases.CaseHistoryView.as_view(), name="case-history"),
+    path("images/<int:image_id>/", images.ImageView.as_view(), name="image"),
+    path("images/<int:image_id>/file/", images.ImageFileView.as_view(), name="image-file"),
+    path("images/<int:image_id>/decision/", images.ImageDecisionView.as_view(), name="image-decision"),
+    path("images/<int:image_id>/retry/", images.ImageRetryView.as_view(), name="image-retry"),
+    path("patients/", patients.PatientsView.as_view(), name="patients"),
+    path("patients/<int:patient_id>/", patients.PatientView.as_view(), name="patient"),
+    path("models/", about.ModelsView.as_view(), name="models"),
+    path("me/", about.MeView.as_view(), name="me"),
+    path("schema/", about.SchemaView.as_view(), name="schema"),
+    path("docs/", about.DocsView.as_view(), name="docs"),
+    re_path("", about.UnknownView.as_view(), name="unknown"),
+]

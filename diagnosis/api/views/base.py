@@ -1,0 +1,60 @@
+"""What all doors of the API share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from django.db.models import Model
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+
+from accounts.permissions import Action, Actor
+from diagnosis.api.parsers import JSONParser
+
+M = TypeVar("M", bound=Model)
+
+
+class OnlyJson(DefaultContentNegotiation):
+    """Whatever `Accept` says, the answer is what the view renders: there is nothing else to choose from."""
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], str(renderers[0].media_type)
+
+
+class Door(GenericAPIView[Any]):
+    # No docstring: it would stand in the schema as the description of every operation.
+    #: Which action each HTTP method is; None: any live token will do. `MayAct` refuses what is not named here.
+    actions: ClassVar[Mapping[str, Action | None]] = {}
+    http_method_names = ["get", "post", "patch", "head"]
+    parser_classes = [JSONParser]
+    content_negotiation_class = OnlyJson
+    metadata_class = None
+
+    @property
+    def actor(self) -> Actor:
+        actor: Actor = self.request.auth  # `MayAct` lets nothing else through
+        return actor
+
+    def parsed(self, input_class: type[Serializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+        """The request's body as `input_class` reads it; raises `ValidationError` (400)."""
+        if not hasattr(self.request.data, "keys"):
+            raise ValidationError("Send a JSON object.", code="invalid")
+        read = input_class(data=self.request.data, partial=partial)
+        read.is_valid(raise_exception=True)
+        values: dict[str, Any] = read.validated_data
+        return values
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response

@@ -1,0 +1,195 @@
+"""Cases: listed, opened, read; their images and their history."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.permissions import Action
+from diagnosis import audit, clinic, intake, worklist
+from diagnosis.api.filters import CaseFilter
+from diagnosis.api.inputs import CaseInput, ImageInput
+from diagnosis.api.pagination import OpinionPages
+from diagnosis.api.parsers import OneFileParser
+from diagnosis.api.problems import Problem
+from diagnosis.api.schema import answers
+from diagnosis.api.serializers import (
+    IMAGES_WITHIN_CASE,
+    CaseDetailSerializer,
+    CaseSerializer,
+    EventSerializer,
+    ImageBriefSerializer,
+    ReceiptSerializer,
+)
+from diagnosis.api.views.base import Door
+from diagnosis.api.views.patients import clinic_problem
+from diagnosis.models import AuditEvent, Case, SmearImage
+
+
+class CaseDoor(Door):
+    queryset = Case.objects.none()
+
+    def case(self) -> Case:
+        try:
+            return worklist.case_page(actor=self.actor, case_id=self.kwargs["case_id"])
+        except Case.DoesNotExist:
+            raise Http404 from None
+
+    def answer(self, case: Case, status: int = 200) -> Response:
+        images = list(case.images.order_by("id")[:IMAGES_WITHIN_CASE])
+        context = {**self.get_serializer_context(), "images": worklist.rows(images)}
+        return Response(CaseDetailSerializer(case, context=context).data, status=status)
+
+
+@extend_schema(tags=["cases"])
+class CasesView(CaseDoor):
+    actions = {"GET": Action.READ_CASES, "POST": Action.CREATE_CASE}
+    serializer_class = CaseSerializer
+    pagination_class = OpinionPages
+    filterset_class = CaseFilter
+
+    def get_queryset(self) -> QuerySet[Case]:
+        if getattr(self, "swagger_fake_view", False):
+            return Case.objects.none()
+        search = self.request.query_params.get("search", "")
+        return worklist.cases(actor=self.actor, search=search).select_related("created_by")
+
+    @extend_schema(
+        operation_id="list_cases",
+        summary="The laboratory's cases, urgent ones first, then the newest",
+        parameters=[
+            OpenApiParameter(
+                "search", str, description="Words that all occur in the accession number, the patient's name or MRN."
+            )
+        ],
+        responses=answers({200: CaseSerializer(many=True)}, 400, 404),
+    )
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(CaseSerializer(page, many=True, context=self.get_serializer_context()).data)
+
+    @extend_schema(
+        operation_id="create_case",
+        summary="Open a case on a patient, matched by MRN or new",
+        description="A patient who is known already is never overwritten: what their record lacks is filled in, and "
+        "what contradicts it is refused (409, `patient_differs`). An accession number that is taken is refused too "
+        "(409, `accession_taken`); `existing` is then the id of that case.",
+        request=CaseInput,
+        responses=answers({201: CaseDetailSerializer}, 400, 409, 413, 415),
+    )
+    def post(self, request: Request) -> Response:
+        values = self.parsed(CaseInput)
+        patient = clinic.PatientData(**values.pop("patient"))
+        try:
+            case = clinic.create_case(actor=self.actor, patient=patient, **values)
+        except clinic.ClinicError as error:
+            raise clinic_problem(error, patient_prefix="patient.") from error
+        response = self.answer(worklist.case_page(actor=self.actor, case_id=case.pk), status=201)
+        response["Location"] = reverse("api:case", args=[case.pk], request=request)
+        return response
+
+
+@extend_schema(tags=["cases"])
+class CaseView(CaseDoor):
+    actions = {"GET": Action.READ_CASES}
+
+    @extend_schema(
+        operation_id="get_case",
+        summary="One case with its assessment",
+        description=f"`images` holds the first {IMAGES_WITHIN_CASE}; `cases/{{case_id}}/images/` has them all.",
+        responses=answers({200: CaseDetailSerializer}, 404),
+    )
+    def get(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        audit.record_read(actor=self.actor, case=case)
+        return self.answer(case)
+
+
+class CaseImagesView(CaseDoor):
+    actions = {"GET": Action.READ_CASES, "POST": Action.UPLOAD_IMAGE}
+    parser_classes = [OneFileParser]
+    pagination_class = OpinionPages
+    filter_backends = []
+
+    @extend_schema(
+        tags=["cases"],
+        operation_id="list_images_of_case",
+        summary="A case's images in the order they came",
+        responses=answers({200: ImageBriefSerializer(many=True)}, 404),
+    )
+    def get(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        audit.record_read(actor=self.actor, case=case)
+        page = self.paginate_queryset(case.images.order_by("id")) or []
+        rows = ImageBriefSerializer(worklist.rows(page), many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(rows.data)
+
+    @extend_schema(
+        tags=["images"],
+        operation_id="upload_image",
+        summary="Add one picture to a case; its reading begins at once",
+        description="One file a request. The same bytes again in the same case are answered with 200 and "
+        '`"duplicate": true`, so that an upload can be repeated safely when its answer got lost. '
+        "Then ask `GET /api/v1/images/{id}/` until its `status` is `done` or `failed`.",
+        request={"multipart/form-data": ImageInput},
+        responses=answers(
+            {
+                201: OpenApiResponse(ReceiptSerializer, description="Stored, and waiting to be read."),
+                200: OpenApiResponse(ReceiptSerializer, description="A duplicate: it was here already."),
+            },
+            400,
+            404,
+            413,
+            415,
+            422,
+            503,
+        ),
+    )
+    def post(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        values = self.parsed(ImageInput)
+        if len(request.FILES.getlist("file")) > 1:
+            raise Problem(400, "one_file", "Send one file in each request.", field="file")
+        file = values["file"]
+        outcome = intake.receive_image(
+            actor=self.actor,
+            case=case,
+            data=file,
+            name=file.name,
+            kind=values.get("kind"),
+            um_per_pixel=values.get("um_per_pixel"),
+            via=SmearImage.Via.API,
+        )
+        if outcome.image is None:
+            raise Problem(_REFUSED.get(outcome.code, 422), outcome.code, outcome.reason, field="file")
+        row = worklist.image_page(actor=self.actor, image_id=outcome.image.pk)
+        receipt = ReceiptSerializer((row, outcome), context=self.get_serializer_context())
+        response = Response(receipt.data, status=200 if outcome.status == "duplicate" else 201)
+        response["Location"] = reverse("api:image", args=[outcome.image.pk], request=request)
+        return response
+
+
+#: Refusals that HTTP has a status of its own for; all others are 422.
+_REFUSED = {"too_large": 413, "not_an_image": 415, "unsupported_format": 415, "not_stored": 503}
+
+
+@extend_schema(tags=["cases"])
+class CaseHistoryView(CaseDoor):
+    actions = {"GET": Action.READ_AUDIT}
+    queryset = AuditEvent.objects.none()
+    filter_backends = []
+
+    @extend_schema(
+        operation_id="list_history_of_case",
+        summary="Who did what to a case, from the audit, the newest first",
+        responses=answers({200: EventSerializer(many=True)}, 404),
+    )
+    def get(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        audit.record_read(actor=self.actor, case=case)
+        page = self.paginate_queryset(audit.history(case))
+        return self.get_paginated_response(EventSerializer(page, many=True).data)
