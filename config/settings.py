@@ -35,7 +35,7 @@ def _embedded_secret() -> str:
 SECRET_KEY = env.str("SECRET_KEY", "") or (_embedded_secret() if EMBEDDED else "")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR / 'leukolens.sqlite3'}" if EMBEDDED else "")
-BROKER_URL = env.str("BROKER_URL", "filesystem://" if EMBEDDED else "")
+BROKER_URL = env.str("BROKER_URL", "filesystem://localhost/" if EMBEDDED else "")
 OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", "")
 OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_ID", ""), env.str("OIDC_CLIENT_SECRET", "")
 
@@ -142,11 +142,11 @@ STORAGES = {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env.str("S3_ENDPOINT_URL", None),
             "default_acl": "private",
-            "file_overwrite": False,
+            "file_overwrite": True,  # names are hashes of the content: the same name is the same file
         },
     }
     if S3_BUCKET
-    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    else {"BACKEND": "diagnosis.storage.ContentStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if EMBEDDED

@@ -20,7 +20,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 
 from accounts.permissions import Action, Actor, require
-from diagnosis import audit, queue
+from diagnosis import assessment, audit, queue
 from diagnosis.models import Case, SmearImage
 from mlcore.images import (
     Header,
@@ -150,7 +150,7 @@ def correct_kind(*, actor: Actor, image: SmearImage, kind: str) -> SmearImage:
             kind=kind,
             previous_kind=previous,
         )
-        queue.reassess_on_commit([row.case_id])
+        assessment.refresh(row.case_id)
     return row
 
 
@@ -202,21 +202,13 @@ def _store(picture: _Picture) -> str:
     storage = SmearImage._meta.get_field("file").storage
     sha256 = hashlib.sha256(picture.stored).hexdigest()
     wanted = f"smears/{sha256[:2]}/{sha256[2:4]}/{sha256}{picture.stored_header.extension}"
-    size = len(picture.stored)
     try:
-        if storage.exists(wanted) and storage.size(wanted) == size:
-            return wanted
-        # A storage that finds the name taken (by half a file, or by the same upload a moment ago) gives another.
-        written = str(storage.save(wanted, ContentFile(picture.stored)))
-        if written != wanted and storage.exists(wanted) and storage.size(wanted) == size:
-            storage.delete(written)
-            return wanted
+        return wanted if storage.exists(wanted) else str(storage.save(wanted, ContentFile(picture.stored)))
     except Exception as error:  # each storage has failures of its own: a full disk, a bucket out of reach
-        logger.exception("The storage did not take a picture of %d bytes", size)
+        logger.exception("The storage did not take a picture of %d bytes", len(picture.stored))
         raise ImageRefused(
             "not_stored", "The file could not be stored just now, nothing else is wrong with it. Upload it again."
         ) from error
-    return written
 
 
 def _write(
@@ -279,7 +271,7 @@ def _write(
             via=via,
             seen_in_other_case=image.seen_in_other_case,
         )
-        queue.reassess_on_commit([case.pk])
+        assessment.refresh(case.pk)
     flags = (SEEN_ELSEWHERE,) if image.seen_in_other_case else ()
     return Outcome("accepted", image, flags=(*flags, *picture.quality.warnings))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import Settings
@@ -16,6 +19,7 @@ from pytest_django import Settings
 from diagnosis import intake
 from diagnosis.intake import correct_kind, receive_image
 from diagnosis.models import Analysis, AuditEvent, Case, ModelRelease, SmearImage
+from diagnosis.storage import ContentStorage
 from mlcore import phantom
 from mlcore.images import decode, read_header
 from tests import hostile
@@ -66,6 +70,8 @@ def test_an_accepted_image_is_all_there(cast: Cast, case: Case, releases: list[M
     image = SmearImage.objects.get()
     assert (outcome.status, outcome.image, outcome.code, outcome.reason) == ("accepted", image, "", "")
     assert image.case == case
+    case.refresh_from_db()
+    assert (case.status, case.image_count) == ("reading", 1)
     assert (image.kind, image.kind_source, image.kind_confidence) == ("field", "given", None)
     assert image.original_name == "smear 7.JPG"
     assert image.received_sha256 == hashlib.sha256(data).hexdigest()
@@ -298,14 +304,24 @@ def test_a_storage_that_fails_is_told_and_can_be_tried_again(
     assert receive(cast, case).status == "accepted"
 
 
-def test_half_a_file_left_by_a_crash_is_not_taken_for_the_whole(cast: Cast, media: Path) -> None:
-    first = receive(cast, cast.case()).image
-    assert first is not None
-    path = media / first.file.name
-    path.write_bytes(path.read_bytes()[:100])
-    second = receive(cast, cast.case()).image
-    assert second is not None
-    assert hashlib.sha256(second.file.read()).hexdigest() == second.stored_sha256
+class Breaking(ContentFile):
+    """Content whose second half never comes."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"the first half"
+        raise OSError("the disk is full")
+
+
+def test_a_file_on_disk_is_whole_or_not_there(media: Path) -> None:
+    storage = ContentStorage()
+    with pytest.raises(OSError, match="full"):
+        storage.save("smears/ab/cd/abcd.jpg", Breaking(b""))
+    assert not stored_files(media)
+    for _ in range(2):
+        assert storage.save("smears/ab/cd/abcd.jpg", ContentFile(b"whole")) == "smears/ab/cd/abcd.jpg"
+    (path,) = stored_files(media)
+    assert path.read_bytes() == b"whole"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_any_storage_will_do(cast: Cast, case: Case, settings: Settings) -> None:
