@@ -12,8 +12,8 @@ from diagnosis.models import Analysis, Case, Decision, ModelRelease, SmearImage
 from mlcore.bundle import TASKS
 from mlcore.reading import Reading, combine
 
-#: What decides an image's status, in this order: one failure or one wait is enough.
-_ORDER = (Analysis.State.FAILED, Analysis.State.RUNNING, Analysis.State.QUEUED)
+#: What decides an image's status, in this order: a failure is final only when nothing is left to wait for.
+_ORDER = (Analysis.State.RUNNING, Analysis.State.QUEUED, Analysis.State.FAILED)
 
 
 def current_analyses(images: Sequence[SmearImage]) -> dict[int, list[Analysis]]:
