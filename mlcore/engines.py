@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from mlcore.bundle import Bundle
-from mlcore.images import ImageRefused, decode
+from mlcore.images import ImageRefused, Limits, decode
 from mlcore.novelty import NoveltyScore
 
 ENGINES = ("auto", "torch", "onnxruntime")
@@ -127,11 +127,18 @@ class Predictor:
     """Reads images with every bundle given. Build it once in a process; `read` may be called from several threads.
 
     `engine`: "auto" takes torch where it is installed and CUDA answers, else onnxruntime. `threads`: of one forward
-    pass; None leaves it to the engine (all cores). `engine` and `device` then tell what was chosen.
+    pass; None leaves it to the engine (all cores). `limits`: on files to decode, where the default is not meant. `engine` and `device` then tell what was chosen.
     Raises ValueError for an unknown engine and RuntimeError when the one asked for is not installed.
     """
 
-    def __init__(self, bundles: Sequence[Bundle], *, engine: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        engine: str = "auto",
+        threads: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         if engine not in ENGINES:
             raise ValueError(f"there is no engine {engine!r}; choose from {', '.join(ENGINES)}")
         self.engine = _choose() if engine == "auto" else engine
@@ -140,6 +147,7 @@ class Predictor:
                 f"the engine {self.engine} is not installed here; install it or set INFERENCE_ENGINE=auto"
             )
         self.bundles = tuple(bundles)
+        self._limits = limits or Limits()
         self._models = [_Model(bundle, self.engine, threads) for bundle in bundles]
         self.device: str = self._models[0].session.device if self._models else "cpu"  # type: ignore[attr-defined]
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
@@ -162,7 +170,7 @@ class Predictor:
         if not models:
             return [[] for _ in part]
         size = max(model.card.preprocessing.size for model in models)
-        pixels = list(self._pool.map(lambda item: _pixels(item, start + item[0], size), enumerate(part)))
+        pixels = list(self._pool.map(lambda item: _pixels(item, start + item[0], size, self._limits), enumerate(part)))
         by_model = []
         with self._lock:
             for model in models:
@@ -172,12 +180,12 @@ class Predictor:
         return [list(row) for row in zip(*by_model, strict=True)]
 
 
-def _pixels(item: tuple[int, bytes | np.ndarray], index: int, size: int) -> np.ndarray:
+def _pixels(item: tuple[int, bytes | np.ndarray], index: int, size: int, limits: Limits) -> np.ndarray:
     image = item[1]
     if isinstance(image, np.ndarray):
         return image
     try:
-        return decode(image, at_least=2 * size)
+        return decode(image, limits=limits, at_least=2 * size)
     except ImageRefused as refused:
         refused.index = index
         raise
