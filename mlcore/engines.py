@@ -127,7 +127,8 @@ class Predictor:
     """Reads images with every bundle given. Build it once in a process; `read` may be called from several threads.
 
     `engine`: "auto" takes torch where it is installed and CUDA answers, else onnxruntime. `threads`: of one forward
-    pass; None leaves it to the engine (all cores). `limits`: on files to decode, where the default is not meant. `engine` and `device` then tell what was chosen.
+    pass; None leaves it to the engine (all cores). `limits`: on files to decode.
+    `engine` and `device` then tell what was chosen.
     Raises ValueError for an unknown engine and RuntimeError when the one asked for is not installed.
     """
 
