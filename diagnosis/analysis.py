@@ -19,7 +19,7 @@ from diagnosis.models import Analysis, ModelRelease, SmearImage
 from diagnosis.waking import wake_workers
 from mlcore.bundle import BundleError
 from mlcore.engines import Opinion, Predictor
-from mlcore.images import ImageRefused
+from mlcore.images import ImageRefused, Limits
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,21 @@ def predictor(also: Collection[ModelRelease] = ()) -> Loaded:
             bundles.append(registry.bundle_of(release))
         except BundleError as error:
             logger.error("This worker cannot read with %s: %s", release, error)
-    reader = Predictor(bundles, engine=settings.INFERENCE_ENGINE, threads=settings.INFERENCE_THREADS)
+    reader = Predictor(
+        bundles, engine=settings.INFERENCE_ENGINE, threads=settings.INFERENCE_THREADS, limits=_stored_limits()
+    )
     _loaded = Loaded(reader, frozenset(bundle.card.digest for bundle in bundles), frozenset(releases))
     return _loaded
+
+
+def _stored_limits() -> Limits:
+    """What intake lets through. A file that intake stored losslessly may have grown: bound it by its pixels alone."""
+    return Limits(
+        max_bytes=8 * settings.INTAKE_MAX_PIXELS,
+        max_pixels=settings.INTAKE_MAX_PIXELS,
+        max_side=settings.INTAKE_MAX_SIDE,
+        min_side=settings.INTAKE_MIN_SIDE,
+    )
 
 
 def preload() -> None:
@@ -219,9 +231,8 @@ def _opinions(batch: queue.Batch, pictures: list[Picture], contents: list[bytes]
 
 
 def _fail(batch: queue.Batch, pictures: Iterable[Picture], error: str, *, final: bool = False) -> None:
-    for picture in pictures:
-        for analysis in picture.analyses:
-            queue.fail(batch_token=batch.token, analysis_id=analysis.pk, error=error, final=final)
+    ids = [analysis.pk for picture in pictures for analysis in picture.analyses]
+    queue.fail(batch_token=batch.token, analysis_ids=ids, error=error, final=final)
 
 
 def _record(

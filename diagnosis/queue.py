@@ -194,22 +194,23 @@ def complete(*, batch_token: uuid.UUID, analysis_id: int, result: Result) -> boo
     return bool(recorded)
 
 
-def fail(*, batch_token: uuid.UUID, analysis_id: int, error: str, final: bool = False) -> bool:
-    """An attempt went wrong. False where the lease is no longer ours.
+def fail(*, batch_token: uuid.UUID, analysis_ids: Collection[int], error: str, final: bool = False) -> int:
+    """An attempt went wrong; how many of these analyses were still ours.
 
-    `final`: no further attempt can help. Otherwise it is read again, alone and after a growing delay, until
+    `final`: no further attempt can help. Otherwise they are read again, alone and after a growing delay, until
     ANALYSIS_MAX_ATTEMPTS; an attempt in the company of others does not count as the last one.
     """
     with transaction.atomic():
-        analysis = _locked(_held(batch_token).filter(pk=analysis_id)).select_related("image__case", "release").first()
-        if analysis is None:
-            return False
-        if final or _exhausted(analysis):
-            _give_up([analysis], error)
-        else:
-            delay = settings.ANALYSIS_RETRY_DELAY * 2 ** (analysis.attempts - 1)
-            _put_back([analysis], error, not_before=timezone.now() + timedelta(seconds=delay))
-    return True
+        held = _held(batch_token).filter(pk__in=analysis_ids).order_by("id")
+        rows = list(_locked(held).select_related("image__case", "release"))
+        spent = [row for row in rows if final or _exhausted(row)]
+        for row in rows:
+            if row not in spent:
+                delay = timedelta(seconds=settings.ANALYSIS_RETRY_DELAY * 2 ** (row.attempts - 1))
+                _put_back([row], error, not_before=timezone.now() + delay)
+        if spent:
+            _give_up(spent, error)
+    return len(rows)
 
 
 def release(*, batch_token: uuid.UUID, analysis_ids: Collection[int], delay: float = 0, reason: str = "") -> int:
@@ -347,9 +348,7 @@ def heartbeat(*, worker: str, engine: str) -> None:
     """Note that a worker process lives. `engine`: what it reads with, e.g. "onnxruntime cpu"."""
     now = timezone.now()
     if not WorkerSeen.objects.filter(name=worker).update(seen_at=now, engine=engine):
-        WorkerSeen.objects.update_or_create(
-            name=worker, defaults={"seen_at": now, "engine": engine}, create_defaults={"seen_at": now, "engine": engine}
-        )
+        WorkerSeen.objects.update_or_create(name=worker, defaults={"seen_at": now, "engine": engine, "started_at": now})
 
 
 def farewell(*, worker: str) -> None:

@@ -196,7 +196,7 @@ def test_a_result_under_a_lost_lease_is_refused(case: Case) -> None:
     quick = queue.claim(worker="quick")
     ids = [a.pk for a in slow.analyses]
     assert not any(queue.complete(batch_token=slow.token, analysis_id=pk, result=RESULT) for pk in ids)
-    assert not any(queue.fail(batch_token=slow.token, analysis_id=pk, error="late", final=True) for pk in ids)
+    assert queue.fail(batch_token=slow.token, analysis_ids=ids, error="late", final=True) == 0
     assert queue.release(batch_token=slow.token, analysis_ids=ids) == 0
     assert all(queue.complete(batch_token=quick.token, analysis_id=pk, result=RESULT) for pk in ids)
     assert states() == {State.DONE: 2}
@@ -218,7 +218,7 @@ def test_a_failure_is_tried_again_alone_and_later_until_attempts_are_used_up(
         with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
             for analysis in batch.analyses:
                 if analysis.image_id == image.pk:
-                    assert queue.fail(batch_token=batch.token, analysis_id=analysis.pk, error="The reader stumbled.")
+                    assert queue.fail(batch_token=batch.token, analysis_ids=[analysis.pk], error="The reader stumbled.")
                 else:
                     queue.complete(batch_token=batch.token, analysis_id=analysis.pk, result=RESULT)
         assert refreshed == ([] if attempt < 2 else [case.pk] * 2)
@@ -235,7 +235,7 @@ def test_a_final_failure_fails_at_once(case: Case) -> None:
     waiting(case, 1)
     batch = queue.claim(worker="w")
     for analysis in batch.analyses:
-        queue.fail(batch_token=batch.token, analysis_id=analysis.pk, error="Not a picture.", final=True)
+        queue.fail(batch_token=batch.token, analysis_ids=[analysis.pk], error="Not a picture.", final=True)
     assert states() == {State.FAILED: 2}
     assert set(case.audit_events.values_list("action", flat=True)) >= {"image.failed"}
 
@@ -318,7 +318,7 @@ def test_a_person_retries_what_failed(cast: Cast, case: Case, wakes: list[int], 
     batch = queue.claim(worker="w")
     one, other = batch.analyses
     queue.complete(batch_token=batch.token, analysis_id=one.pk, result=RESULT)
-    queue.fail(batch_token=batch.token, analysis_id=other.pk, error="x", final=True)
+    queue.fail(batch_token=batch.token, analysis_ids=[other.pk], error="x", final=True)
     with pytest.raises(PermissionDenied):
         queue.retry(actor=cast.administrator, image=image)
     wakes.clear()
@@ -343,7 +343,7 @@ def test_counts(case: Case) -> None:
     waiting(case, 3)
     batch = queue.claim(worker="w", limit=4)
     queue.complete(batch_token=batch.token, analysis_id=batch.analyses[0].pk, result=RESULT)
-    queue.fail(batch_token=batch.token, analysis_id=batch.analyses[1].pk, error="x", final=True)
+    queue.fail(batch_token=batch.token, analysis_ids=[batch.analyses[1].pk], error="x", final=True)
     Analysis.objects.filter(state=State.QUEUED).update(queued_at=timezone.now() - timedelta(seconds=90))
     queue.heartbeat(worker="w", engine="")
     queue.heartbeat(worker="w", engine="torch cuda")
