@@ -271,7 +271,7 @@ def _write(
             via=via,
             seen_in_other_case=image.seen_in_other_case,
         )
-        assessment.refresh(case.pk)
+        assessment.image_added(case.pk)
     flags = (SEEN_ELSEWHERE,) if image.seen_in_other_case else ()
     return Outcome("accepted", image, flags=(*flags, *picture.quality.warnings))
 

@@ -7,6 +7,7 @@ assessment, and recomputes both whenever a reading ends or a person decides.
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from diagnosis.assessment.evidence import Assessment, Evidence, Flag, ImageEvidence, Interval, Part, Progress
@@ -26,10 +27,21 @@ __all__ = [
     "current_analyses",
     "current_decisions",
     "gather",
+    "image_added",
     "image_reading",
     "image_status",
     "refresh",
 ]
+
+
+def image_added(case_id: int) -> None:
+    """A new image waits in a case: note that at once. What it says is assessed when it has been read.
+
+    While a case is being read its next image changes nothing but the count, so that the thousandth upload costs what
+    the first did; the readings that are on their way bring the full `refresh`.
+    """
+    if not Case.objects.filter(pk=case_id, status=Case.Status.READING).update(image_count=F("image_count") + 1):
+        refresh(case_id)
 
 
 def refresh(case_id: int) -> Assessment:

@@ -14,9 +14,11 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
-from pytest_django import Settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries, Settings
 
-from diagnosis import intake
+from diagnosis import assessment, intake
 from diagnosis.intake import correct_kind, receive_image
 from diagnosis.models import Analysis, AuditEvent, Case, ModelRelease, SmearImage
 from diagnosis.storage import ContentStorage
@@ -182,6 +184,23 @@ def test_quality_warnings_are_flags(cast: Cast, case: Case) -> None:
     assert outcome.image is not None
     outcome.image.refresh_from_db()
     assert tuple(outcome.image.quality["warnings"]) == outcome.flags
+
+
+def test_the_hundredth_upload_costs_what_the_second_did(
+    cast: Cast, case: Case, releases: list[ModelRelease], django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    receive(cast, case)
+    with CaptureQueriesContext(connection) as second:
+        receive(cast, case, jpeg(seed=1))
+    rows_read_from = {query["sql"].split("FROM")[1].split()[0] for query in second if "FROM" in query["sql"]}
+    assert '"diagnosis_decision"' not in rows_read_from  # the whole case was not assessed again
+    for seed in range(2, 9):
+        receive(cast, case, jpeg(seed=seed))
+    with django_assert_max_num_queries(len(second)):
+        receive(cast, case, jpeg(seed=9))
+    case.refresh_from_db()
+    assert (case.status, case.image_count) == ("reading", 10)
+    assert assessment.refresh(case.pk).progress.images == 10
 
 
 class Endless(io.RawIOBase):
