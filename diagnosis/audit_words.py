@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from diagnosis.models import AuditEvent
 
 _KINDS = {"field": "microscope field", "cell": "single cell"}
-_FIELDS = {"birth_date": "birth date", "clinical_notes": "clinical notes"}
+_FIELDS = {
+    "mrn": "record number",
+    "name": "name",
+    "birth_date": "birth date",
+    "sex": "sex",
+    "clinical_notes": "clinical notes",
+}
 
 
 def _class(label: Any) -> str:
@@ -44,9 +50,10 @@ def _decided(event: AuditEvent) -> str:
 
 
 def _changed(event: AuditEvent) -> str:
-    names = [_FIELDS.get(name, name) for name in event.detail.get("changes", {})]
+    changes = event.detail.get("changes", {})  # PostgreSQL gives the keys back in an order of its own
+    *names, last = [words for name, words in _FIELDS.items() if name in changes] or ["record"]
     verb = "filled in" if event.detail.get("filled") else "changed"
-    return f"{verb} the patient's {' and '.join(names) or 'record'}"
+    return f"{verb} the patient's {', '.join(names)}{' and ' if names else ''}{last}"
 
 
 def _kind(event: AuditEvent) -> str:

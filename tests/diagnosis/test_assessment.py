@@ -16,6 +16,8 @@ from diagnosis.assessment.statistics import beta_above, logistic, logit, wilson
 from diagnosis.assessment.words import percent
 from mlcore.bundle import MALIGNANT, TASKS
 
+searching = settings(max_examples=60, deadline=None)
+
 BLOOD, MARROW = "peripheral_blood", "bone_marrow"
 KINDS = tuple(TASKS)
 
@@ -87,6 +89,7 @@ class TestFormulas:
         area = math.fsum(x ** (a - 1) * (1 - x) ** (b - 1) for x in grid) * 0.8 / n * front
         assert beta_above(0.2, a, b) == pytest.approx(area, abs=1e-9)
 
+    @searching
     @given(st.floats(0.05, 5_000), st.floats(0.05, 5_000), st.floats(0, 100))
     def test_the_beta_tail_rises_with_the_successes(self, a: float, b: float, more: float) -> None:
         assert 0 <= beta_above(0.2, a, b + more) <= beta_above(0.2, a, b) + 1e-12
@@ -99,6 +102,7 @@ class TestFormulas:
         assert wilson(29, 29) == (pytest.approx(0.8830, abs=5e-5), 1.0)
         assert wilson(0, 0) == (0.0, 1.0)
 
+    @searching
     @given(st.floats(-700, 700))
     def test_log_odds_and_back(self, odds: float) -> None:
         assert 0 <= logistic(odds) <= 1
@@ -126,6 +130,7 @@ class TestLimits:
             assert assessment.cells.probability is assessment.fields.probability is None
             assert assessment.to_dict()["malignant"] is None
 
+    @searching
     @given(cases)
     def test_every_figure_is_a_share_within_its_interval(self, evidence: Evidence) -> None:
         assessment = assess(evidence)
@@ -137,6 +142,7 @@ class TestLimits:
         assert sum(count for _, count in assessment.differential) == assessment.cells.count
         assert (assessment.malignant is None) == (not any(part.count for part in parts))
 
+    @searching
     @given(cases, st.randoms())
     def test_the_order_of_the_images_says_nothing(self, evidence: Evidence, shuffle: random.Random) -> None:
         mixed = list(evidence.images)
@@ -175,6 +181,7 @@ class TestLimits:
 
 
 class TestDirections:
+    @searching
     @given(cases, st.integers(0, 11), st.floats(0, 1))
     def test_a_more_malignant_opinion_never_lowers_it(self, evidence: Evidence, at: int, share: float) -> None:
         """Moving probability from the other classes to a malignant one."""
@@ -203,6 +210,7 @@ class TestDirections:
             assert after.malignant is not None
             assert after.malignant.value >= before.malignant.value - 1e-9
 
+    @searching
     @given(cases, st.integers(0, 11), st.sampled_from(["pro_b", "early_pre_b", "pre_b"]))
     def test_a_person_who_calls_it_malignant_never_lowers_it(self, evidence: Evidence, at: int, stage: str) -> None:
         if not evidence.images:
@@ -214,6 +222,7 @@ class TestDirections:
         before = assess(evidence).malignant
         assert before is None or after >= before.value - 1e-9
 
+    @searching
     @given(cases, st.integers(0, 11))
     def test_a_person_who_calls_it_benign_never_raises_it(self, evidence: Evidence, at: int) -> None:
         if not evidence.images:
@@ -227,12 +236,14 @@ class TestDirections:
             assert after.malignant is not None
             assert after.malignant.value <= before.malignant.value + 1e-9
 
+    @searching
     @given(cases, st.sampled_from(KINDS))
     def test_one_more_image_that_a_person_calls_malignant_never_lowers_it(self, evidence: Evidence, kind: str) -> None:
         more = ImageEvidence(99, kind, "done", decision={"field": "pre_b", "cell": "blast"}[kind])
         before, after = assess(evidence).malignant, value(replace(evidence, images=(*evidence.images, more)))
         assert before is None or after >= before.value - 1e-9
 
+    @searching
     @given(cases, cases)
     def test_decisions_dominate_opinions(self, evidence: Evidence, other: Evidence) -> None:
         """Where a person has decided on every image, what the networks said changes no figure."""
@@ -385,6 +396,7 @@ class TestFlags:
         assert flag_codes(alarm) == ["blasts_20", "few_cells"]
         assert "Preliminary" in alarm.flags[0].detail
 
+    @searching
     @given(cases)
     def test_every_flag_rests_on_images_of_the_case(self, evidence: Evidence) -> None:
         ids = {image.id for image in evidence.images}
@@ -438,7 +450,7 @@ class TestStatusAndStatement:
         assert assess(case(ImageEvidence(1, "cell", "failed"))).statement.startswith("No image could be read")
         assert assess(cells(platelet=2)).statement.startswith("No field and no nucleated cell")
 
-    @settings(max_examples=50)
+    @searching
     @given(cases)
     def test_the_dict_rounds_but_does_not_change(self, evidence: Evidence) -> None:
         assessment = assess(evidence)

@@ -80,7 +80,7 @@ class TestCreateCase:
         record = Patient.objects.get()
         assert (record.name, record.birth_date, record.sex) == ("Anna Berg", ANNA.birth_date, "female")
         event = next(event for event in audit.history(case) if event.action == "patient.updated")
-        assert event.sentence == "Tess Technician filled in the patient's birth date and sex and clinical notes"
+        assert event.sentence == "Tess Technician filled in the patient's birth date, sex and clinical notes"
         assert event.detail["changes"]["birth_date"] == [None, "1961-05-04"]
 
     @pytest.mark.parametrize(
