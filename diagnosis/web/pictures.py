@@ -15,6 +15,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
 from PIL import Image
 
 from accounts.doors import PageRequest, page
@@ -45,11 +46,12 @@ def _unchanged(request: HttpRequest, etag: str) -> HttpResponseBase | None:
 
 
 def _private(response: HttpResponseBase, etag: str) -> HttpResponseBase:
-    response["Cache-Control"] = "private, max-age=3600"
+    response["Cache-Control"] = "private, no-cache"  # kept, but asked for each time: whoever left sees nothing
     response["ETag"] = f'"{etag}"'
     return response
 
 
+@require_safe
 @page(Action.READ_CASES)
 def image_file(request: PageRequest, image_id: int) -> HttpResponseBase:
     """The stored file as it is, under a name that says nothing of the patient."""
@@ -61,6 +63,7 @@ def image_file(request: PageRequest, image_id: int) -> HttpResponseBase:
     return _private(response, image.stored_sha256)
 
 
+@require_safe
 @page(Action.READ_CASES)
 def image_thumb(request: PageRequest, image_id: int) -> HttpResponseBase:
     """A small JPEG, upright, made once and kept in the cache."""
@@ -87,6 +90,7 @@ def _thumbnail(data: bytes) -> bytes:
     return out.getvalue()
 
 
+@require_safe
 @page(Action.READ_CASES)
 def image_heat(request: PageRequest, image_id: int, analysis_id: int) -> HttpResponseBase:
     """Where one network found signs of `?class=`: a square PNG that lies over the square that the network read."""

@@ -1,0 +1,265 @@
+"""Who gets what: one row for each route, read by tests/test_permissions.py.
+
+A row names methods and the statuses for the roles in this order:
+
+    anonymous  stranger  technician  pathologist  administrator  (API: and a pathologist's token without scopes)
+
+The stranger holds every role, in another laboratory. A method that a row does not name is answered by `others`:
+405 to everybody on pages; in the API 401 to whoever brings no token, and 405 to the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    path: str
+    body: Body  # what the route accepts, sent by POST and PATCH; "{case}" and the like are filled in
+    others: str
+    lines: dict[str, str]
+
+    def expected(self, method: str) -> str:
+        return self.lines.get(method, self.others)
+
+
+def page(path: str, body: Body | None = None, *, others: str = "405 405 405 405 405", **lines: str) -> Route:
+    return Route(path, body or {}, others, lines)
+
+
+def api(path: str, body: Body | None = None, **lines: str) -> Route:
+    return Route(path, body or {}, "401 405 405 405 405 405", lines)
+
+
+def free(path: str, *, others: str = "405", **lines: str) -> Route:
+    """The same for everybody: one status."""
+    return Route(path, {}, others, lines)
+
+
+NEW_PASSWORD = {"password1": "nine unrelated green words", "password2": "nine unrelated green words"}
+NEW_CASE = {
+    "mrn": "1-2",
+    "accession_number": "NEW-1",
+    "specimen": "peripheral_blood",
+    "stain": "may_grunwald_giemsa",
+    "priority": "routine",
+}
+
+#: By session cookie.
+PAGES: dict[str, Route] = {
+    # ---- the clinic                                            anon str tec pat adm
+    "case-list": page("/", GET="302 200 200 200 200"),
+    "case-new": page("/cases/new/", NEW_CASE, GET="302 200 200 200 403", POST="302 302 302 302 403"),
+    "case-patient": page("/cases/new/patient/", GET="302 204 204 204 403"),
+    "case": page("/cases/{case}/", GET="302 404 200 200 200"),
+    "case-live": page("/cases/{case}/live/", GET="302 404 200 200 200"),
+    "case-history": page("/cases/{case}/history/", GET="302 404 200 200 200"),
+    "case-upload": page("/cases/{case}/images/", {"files": "a picture"}, POST="302 404 200 200 403"),
+    "image": page("/images/{image}/", GET="302 404 200 200 200"),
+    "image-decide": page(
+        "/images/{image}/decide/", {"verdict": "override", "label": "monocyte"}, POST="302 404 403 302 403"
+    ),
+    "image-retry": page("/images/{image}/retry/", POST="302 404 302 302 403"),
+    "image-kind": page("/images/{image}/kind/", {"kind": "field"}, POST="302 404 302 302 403"),
+    "image-file": page("/images/{image}/file", GET="302 404 200 200 200"),
+    "image-thumb": page("/images/{image}/thumb", GET="302 404 200 200 200"),
+    "image-heat": page("/images/{image}/heat/{analysis}.png", GET="302 404 200 200 200"),
+    # ---- one's own account, and the people of the laboratory. The token is the pathologist's; the person to change
+    # is the first laboratory's technician.
+    "accounts:profile": page("/account/profile/", GET="302 200 200 200 200"),
+    "accounts:switch": page("/account/laboratory/", {"laboratory": "{laboratory}"}, POST="302 404 302 302 302"),
+    "accounts:tokens": page(
+        "/account/tokens/",
+        {"name": "scanner", "scopes": ["cases:read"], "days": "1"},
+        GET="302 200 200 200 200",
+        POST="302 200 200 200 200",
+    ),
+    "accounts:token-revoke": page("/account/tokens/{token}/revoke/", POST="302 404 404 302 404"),
+    "accounts:people": page(
+        "/account/people/",
+        {"full_name": "Nora New", "email": "nora@north.example", "roles": ["technician"]},
+        GET="302 200 403 403 200",
+        POST="302 302 403 403 302",
+    ),
+    "accounts:person-roles": page(
+        "/account/people/{person}/roles/", {"roles": ["pathologist"]}, POST="302 404 403 403 302"
+    ),
+    "accounts:person-remove": page("/account/people/{person}/remove/", POST="302 404 403 403 302"),
+    "accounts:person-invite": page("/account/people/{person}/invite/", POST="302 404 403 403 302"),
+    # ---- signing in and out (allauth takes PUT for POST in its forms)
+    "account_login": page(
+        "/account/login/",
+        GET="200 302 302 302 302",
+        POST="200 302 302 302 302",
+        PUT="200 302 302 302 302",
+        others="405 302 302 302 302",
+    ),
+    "mfa_login_webauthn": page(
+        "/account/2fa/webauthn/login/",
+        GET="302 302 302 302 302",
+        POST="302 302 302 302 302",
+        PUT="302 302 302 302 302",
+        others="405 302 302 302 302",
+    ),
+    "mfa_authenticate": page("/account/2fa/authenticate/", others="302 302 302 302 302"),
+    "account_confirm_login_code": page("/account/login/code/confirm/", others="302 302 302 302 302"),
+    "account_logout": page("/account/logout/", GET="302 200 200 200 200", POST="302 302 302 302 302"),
+    "account_signup": page("/account/signup/", NEW_PASSWORD | {"email": "x@example.org"}, others="200 302 302 302 302"),
+    "account_inactive": page("/account/inactive/", GET="200 200 200 200 200"),
+    "openid_connect_login": page("/account/oidc/oidc/login/", others="404 404 404 404 404"),
+    "openid_connect_callback": page("/account/oidc/oidc/login/callback/", others="404 404 404 404 404"),
+    "socialaccount_signup": page("/account/3rdparty/signup/", others="302 302 302 302 302"),
+    "socialaccount_login_cancelled": page("/account/3rdparty/login/cancelled/", GET="200 200 200 200 200"),
+    "socialaccount_login_error": page("/account/3rdparty/login/error/", GET="401 401 401 401 401"),
+    # ---- a forgotten password; an address is not changed here
+    "account_reset_password": page(
+        "/account/password/reset/",
+        {"email": "nobody@example.org"},
+        GET="200 200 200 200 200",
+        POST="302 302 302 302 302",
+        PUT="200 200 200 200 200",
+    ),
+    "account_reset_password_done": page("/account/password/reset/done/", GET="200 200 200 200 200"),
+    "account_reset_password_from_key": page("/account/password/reset/key/1-x/", others="200 200 200 200 200"),
+    "account_reset_password_from_key_done": page("/account/password/reset/key/done/", GET="200 200 200 200 200"),
+    "account_email": page("/account/email/", others="302 302 302 302 302"),
+    "account_email_verification_sent": page("/account/confirm-email/", GET="200 200 200 200 200"),
+    "account_confirm_email": page("/account/confirm-email/x/", GET="200 200 200 200 200", POST="404 404 404 404 404"),
+    # ---- security settings, the password confirmed just before. Only the pathologist has a key and recovery codes.
+    "account_reauthenticate": page(
+        "/account/reauthenticate/",
+        GET="302 200 200 200 200",
+        POST="302 200 200 200 200",
+        PUT="302 200 200 200 200",
+        others="302 405 405 405 405",
+    ),
+    "mfa_reauthenticate": page(
+        "/account/2fa/reauthenticate/",
+        GET="302 302 302 200 302",
+        POST="302 302 302 200 302",
+        PUT="302 302 302 200 302",
+        others="302 302 302 405 302",
+    ),
+    "mfa_reauthenticate_webauthn": page(
+        "/account/2fa/webauthn/reauthenticate/",
+        GET="302 302 302 200 302",
+        POST="302 302 302 302 302",
+        PUT="302 302 302 302 302",
+        others="302 302 302 405 302",
+    ),
+    "account_change_password": page(
+        "/account/password/change/",
+        NEW_PASSWORD | {"oldpassword": "a long enough test password"},
+        GET="302 200 200 200 200",
+        POST="302 302 302 302 302",
+        PUT="302 200 200 200 200",
+        others="302 405 405 405 405",
+    ),
+    "account_set_password": page("/account/password/set/", others="302 302 302 302 302"),
+    "mfa_index": page("/account/2fa/", GET="302 200 200 200 200", others="302 405 405 405 405"),
+    "mfa_activate_totp": page(
+        "/account/2fa/totp/activate/",
+        GET="302 200 200 200 200",
+        POST="302 200 200 200 200",
+        PUT="302 200 200 200 200",
+        others="302 405 405 405 405",
+    ),
+    "mfa_deactivate_totp": page("/account/2fa/totp/deactivate/", others="302 404 404 404 404"),
+    "mfa_view_recovery_codes": page(
+        "/account/2fa/recovery-codes/", GET="302 404 404 200 404", others="302 405 405 405 405"
+    ),
+    "mfa_download_recovery_codes": page(
+        "/account/2fa/recovery-codes/download/", GET="302 404 404 200 404", others="302 404 404 405 404"
+    ),
+    "mfa_generate_recovery_codes": page(
+        "/account/2fa/recovery-codes/generate/",
+        GET="302 200 200 200 200",
+        POST="302 200 200 302 200",
+        PUT="302 200 200 302 200",
+        others="302 405 405 405 405",
+    ),
+    "mfa_list_webauthn": page("/account/2fa/webauthn/", GET="302 200 200 200 200", others="302 405 405 405 405"),
+    "mfa_add_webauthn": page(
+        "/account/2fa/webauthn/add/",
+        GET="302 200 200 200 200",
+        POST="302 200 200 200 200",
+        PUT="302 200 200 200 200",
+        others="302 405 405 405 405",
+    ),
+    "mfa_edit_webauthn": page(
+        "/account/2fa/webauthn/keys/{key}/edit/",
+        {"name": "Red key"},
+        GET="302 404 404 200 404",
+        POST="302 404 404 302 404",
+        PUT="302 404 404 200 404",
+        others="302 405 405 405 405",
+    ),
+    "mfa_remove_webauthn": page(
+        "/account/2fa/webauthn/keys/{key}/remove/",
+        GET="302 404 404 200 404",
+        POST="302 404 404 302 404",
+        DELETE="302 404 404 302 404",
+        others="302 405 405 405 405",
+    ),
+    "socialaccount_connections": page(
+        "/account/3rdparty/",
+        GET="302 200 200 200 200",
+        POST="302 200 200 200 200",
+        PUT="302 200 200 200 200",
+        others="302 405 405 405 405",
+    ),
+}
+
+#: By bearer token.
+API: dict[str, Route] = {
+    # ----                                                       anon str tec pat adm bare
+    "api:cases": api(
+        "/api/v1/cases/",
+        {"accession_number": "NEW-1", "patient": {"mrn": "1-2"}},
+        GET="401 200 200 200 200 403",
+        POST="401 201 201 201 403 403",
+    ),
+    "api:case": api("/api/v1/cases/{case}/", GET="401 404 200 200 200 403"),
+    "api:case-images": api(
+        "/api/v1/cases/{case}/images/",
+        {"file": "a picture"},
+        GET="401 404 200 200 200 403",
+        POST="401 404 201 201 403 403",
+    ),
+    "api:case-history": api("/api/v1/cases/{case}/history/", GET="401 404 200 200 200 403"),
+    "api:image": api(
+        "/api/v1/images/{image}/", {"kind": "field"}, GET="401 404 200 200 200 403", PATCH="401 404 200 200 403 403"
+    ),
+    "api:image-file": api("/api/v1/images/{image}/file/", GET="401 404 200 200 200 403"),
+    "api:image-decision": api(
+        "/api/v1/images/{image}/decision/",
+        {"verdict": "override", "label": "monocyte"},
+        POST="401 404 403 201 403 403",
+    ),
+    "api:image-retry": api("/api/v1/images/{image}/retry/", POST="401 404 200 200 403 403"),
+    "api:patients": api("/api/v1/patients/", GET="401 200 200 200 200 403"),
+    "api:patient": api(
+        "/api/v1/patients/{patient}/",
+        {"name": "Rendered Person"},
+        GET="401 404 200 200 200 403",
+        PATCH="401 404 200 200 403 403",
+    ),
+    "api:models": api("/api/v1/models/", GET="401 200 200 200 200 403"),
+    "api:me": api("/api/v1/me/", GET="401 200 200 200 200 200"),
+}
+
+#: The same for everybody: no data of any laboratory.
+FREE: dict[str, Route] = {
+    "api:schema": free("/api/v1/schema/", GET="200"),
+    "api:docs": free("/api/v1/docs/", GET="200"),
+    "healthz": free("/healthz", GET="200"),
+    "readyz": free("/readyz", GET="503"),  # no worker has been seen in this test
+    "metrics": free("/metrics", GET="200"),  # counts only; the proxy keeps it inside
+    "api:unknown": free("/api/v1/nothing/", others="404"),
+}
