@@ -64,6 +64,28 @@ SIGNS = {
 }
 
 
+#: Code of a flag → how the worklist calls it; the case page has the whole sentence.
+FLAG_WORDS = {
+    "promyelocytes": "think of APL",
+    "blasts_20": "blasts ≥ 20 %",
+    "malignant_pattern_20": "blasts and promyelocytes ≥ 20 %",
+    "immature_cells": "immature cells",
+    "plasma_cells": "plasma cells",
+    "malignant_fields": "ALL pattern in fields",
+    "parts_differ": "fields and cells differ",
+    "reading_failed": "reading failed",
+    "networks_disagree": "networks disagree",
+    "unlike_training": "unlike training data",
+    "poor_quality": "poor quality",
+    "few_cells": "few cells",
+}
+
+
+@register.filter
+def flag_words(flag: dict[str, Any]) -> str:
+    return FLAG_WORDS.get(flag["code"], flag["title"])
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A decorative line icon; the words beside it carry the meaning."""
@@ -81,15 +103,16 @@ def may(actor: Actor | None, action: str) -> bool:
 
 @register.filter
 def percent(value: float | None, digits: int = 0) -> str:
-    """0.973 → "97 %". Near the ends it never rounds to a certainty: "< 1 %", "> 99 %"; None → "–"."""
+    """A share: 0.9731 → "97 %", with one digit "97.3 %"; None → "–"."""
+    return "–" if value is None else f"{value * 100:.{digits}f} %"
+
+
+@register.filter
+def chance(value: float | None) -> str:
+    """A probability in whole per cent that is never called certain: 1.0 → "> 99 %", 0.001 → "< 1 %"."""
     if value is None:
         return "–"
-    step = 10.0**-digits / 100
-    if 0 < value < step / 2:
-        return f"< {step:.{digits}%}".replace("%", " %")
-    if 1 - step / 2 < value < 1:
-        return f"> {1 - step:.{digits}%}".replace("%", " %")
-    return f"{value:.{digits}%}".replace("%", " %")
+    return "> 99 %" if value > 0.99 else "< 1 %" if value < 0.01 else f"{value * 100:.0f} %"
 
 
 @register.filter
@@ -190,7 +213,10 @@ def exact(moment: datetime | None) -> str:
 
 @register.filter
 def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+    """Bytes in the units of a file manager: "64 MB", "1.5 MB", "17 kB"."""
+    if size < 100 * 1024:
+        return f"{max(1, round(size / 1024))} kB"
+    return f"{size / 1024**2:.1f}".removesuffix(".0") + " MB"
 
 
 @register.filter

@@ -129,7 +129,7 @@ def case_live(request: PageRequest, case_id: int) -> HttpResponseBase:
 def case_history(request: PageRequest, case_id: int) -> HttpResponseBase:
     """Every event of the case, newest first, and whether their chain is unbroken."""
     found = _case(request, case_id)
-    shown = Paginator(audit.history(found)[::-1], 100).get_page(request.GET.get("page"))
+    shown = Paginator(audit.history(found), 100).get_page(request.GET.get("page"))
     context = {"case": found, "shown": shown, "broken": audit.verify(case=found)}
     return render(request, "diagnosis/case_history.html", context)
 
@@ -148,7 +148,7 @@ def case_context(request: PageRequest, found: Case) -> dict[str, Any]:
     rows = worklist.images(found)
     numbers = {row.image.pk: number for number, row in enumerate(rows, start=1)}
     waiting = sum(row.status in ("queued", "running") for row in rows)
-    history = audit.history(found)[: -RECENT_EVENTS - 1 : -1] if request.actor.may(Action.READ_AUDIT) else []
+    history = list(audit.history(found)[:RECENT_EVENTS]) if request.actor.may(Action.READ_AUDIT) else []
     return {
         "case": found,
         "rows": rows,

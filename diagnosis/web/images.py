@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Exists, OuterRef
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
 from diagnosis import audit, intake, queue, review, worklist
-from diagnosis.models import SmearImage
+from diagnosis.models import Decision, SmearImage
 from diagnosis.web.cases import POLL
 from diagnosis.web.forms import DecisionForm, KindForm
 from mlcore.bundle import TASKS
@@ -63,10 +64,11 @@ def _opinion(analysis: Any) -> dict[str, Any]:
 
 def _neighbours(row: worklist.ImageRow) -> dict[str, Any]:
     """Where the image stands in its case, the images beside it, and the next one that nobody has decided on."""
-    siblings = list(row.image.case.images.order_by("id").values_list("pk", "decisions__isnull").distinct())
+    nobody = ~Exists(Decision.objects.filter(image=OuterRef("pk")))
+    siblings = list(row.image.case.images.order_by("id").values_list("pk", nobody))
     ids = [pk for pk, _ in siblings]
     at = ids.index(row.image.pk)
-    undecided = [pk for pk, nobody in siblings[at + 1 :] + siblings[:at] if nobody]
+    undecided = [pk for pk, is_open in siblings[at + 1 :] + siblings[:at] if is_open]
     return {
         "number": at + 1,
         "total": len(ids),

@@ -27,7 +27,7 @@ let showAll = false;
 const SIGN = { accepted: "✓", duplicate: "◆", rejected: "▲", broken: "▲" };
 
 function megabytes(bytes) {
-  return bytes >= 1e5 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+  return bytes < 102_400 ? `${Math.max(1, Math.round(bytes / 1024))} kB` : `${(bytes / 1024 ** 2).toFixed(1).replace(/\.0$/, "")} MB`;
 }
 
 function add(chosen) {
@@ -193,12 +193,7 @@ folder.addEventListener("change", () => {
   add(onlyPictures([...folder.files].map((file) => ({ file, path: file.webkitRelativePath }))));
   folder.value = "";
 });
-document.querySelector("label[for=folder]").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" || event.key === " ") {
-    event.preventDefault();
-    folder.click();
-  }
-});
+document.getElementById("choose-folder").addEventListener("click", () => folder.click());
 form.addEventListener("submit", (event) => event.preventDefault());
 
 // A folder holds other things too (thumbs.db, reports); a file that a person picked is always told its outcome.

@@ -9,6 +9,12 @@ const um = Number(place.dataset.um) || null;
 const problem = document.getElementById("viewer-problem");
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+// OpenSeadragon adds an inline style sheet unless one with this mark is there; our policy allows none, and the rule
+// (no focus ring on touch screens) is not wanted. An element without a namespace carries the mark and no style.
+const mark = document.createElementNS(null, "style");
+mark.setAttribute("data-openseadragon-mobile-css", "");
+document.head.append(mark);
+
 place.replaceChildren();
 const viewer = window.OpenSeadragon({
   element: place,
