@@ -184,6 +184,8 @@ def bad() -> tuple[Sample, ...]:
     scrambled[41 + length : 45 + length] = struct.pack(">I", zlib.crc32(body))
     huge = png_of(60_000, 60_000, 8, 2, bytes(3_000_000))
     wide_jpeg = photo.replace(struct.pack(">HH", 120, 160), struct.pack(">HH", 65_000, 65_000), 1)
+    layers = jpeg(progressive=True)
+    last_scan = layers[layers.rindex(b"\xff\xda") : -2]
     nested = tiff_of(_tiff_tags(64, 64), bytes(64 * 64), next_page=8)
     return (
         Sample("empty.jpg", b"", "empty"),
@@ -212,6 +214,10 @@ def bad() -> tuple[Sample, ...]:
         Sample("half.webp", webp[: len(webp) // 2], "truncated"),
         Sample("half.tif", tiff[: len(tiff) // 2], "truncated"),
         Sample("half.bmp", bmp[: len(bmp) // 2], "truncated"),
+        Sample("two hundred scans.jpg", layers[:-2] + last_scan * 200 + layers[-2:], "corrupt"),
+        Sample("two sizes.jpg", photo[:2] + _segment(photo, 0xC0) + photo[2:], "corrupt"),
+        Sample("lossless.jpg", photo.replace(b"\xff\xc0", b"\xff\xc3", 1), "unsupported_format"),
+        Sample("twelve bit.jpg", photo.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c", 1), "unsupported_depth"),
         Sample("bit flipped.png", bytes(flipped), "corrupt"),
         Sample("scrambled.png", bytes(scrambled), "corrupt"),
         Sample("moving.png", encoded(picture, "PNG", **moving), "animated"),
@@ -238,6 +244,11 @@ def bad() -> tuple[Sample, ...]:
         Sample("measurements.tif", encoded(picture.convert("F"), "TIFF"), "unsupported_depth"),
         Sample("fax.tif", encoded(picture.convert("1"), "TIFF", compression="group4"), "unsupported_format"),
     )
+
+
+def _segment(data: bytes, marker: int) -> bytes:
+    at = data.index(bytes((0xFF, marker)))
+    return data[at : at + 2 + struct.unpack_from(">H", data, at + 2)[0]]
 
 
 def _lab(picture: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mlcore import phantom
 from mlcore.images import __main__ as command
-from mlcore.images import measure_quality
+from mlcore.images import decode, measure_quality
 from tests.hostile import encoded, smear
 
 
@@ -52,6 +52,14 @@ def test_a_blank_picture_has_one_warning() -> None:
         warnings = measure_quality(np.full((224, 224, 3), value, dtype=np.uint8)).warnings
         assert len(warnings) == 1
         assert warnings[0].startswith("Nothing can be seen")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_cut_jpeg_that_a_program_closed_again_is_told(share: float) -> None:
+    """It is a whole file by its structure, and decoders fill what is missing with one colour."""
+    data = encoded(rendered(3), "JPEG", quality=90)
+    warnings = measure_quality(decode(data[: int(len(data) * share)] + b"\xff\xd9")).warnings
+    assert any("the file may be incomplete" in warning for warning in warnings), warnings
 
 
 def test_focus_is_judged_at_the_scale_of_reading() -> None:
