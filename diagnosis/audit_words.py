@@ -7,12 +7,21 @@ A sentence continues after the actor's name: "Ada Technician" + "uploaded smear-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from mlcore.reading import words
 
-if TYPE_CHECKING:
-    from diagnosis.models import AuditEvent
+
+class Event(Protocol):
+    """What the words are made of; `diagnosis.models.AuditEvent` has it."""
+
+    @property
+    def action(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def detail(self) -> dict[str, Any]: ...
+
 
 _KINDS = {"field": "microscope field", "cell": "single cell"}
 _FIELDS = {
@@ -28,16 +37,16 @@ def _class(label: Any) -> str:
     return words(str(label or "nothing"))
 
 
-def _what(event: AuditEvent) -> str:
+def _what(event: Event) -> str:
     return str(event.detail.get("name") or event.subject or "an image")
 
 
-def _because(event: AuditEvent) -> str:
+def _because(event: Event) -> str:
     reason = event.detail.get("reason") or event.detail.get("error")
     return f": {reason}" if reason else ""
 
 
-def _decided(event: AuditEvent) -> str:
+def _decided(event: Event) -> str:
     detail = event.detail
     label, reading = _class(detail.get("label")), detail.get("reading_label")
     if detail.get("verdict") == "agree":
@@ -49,24 +58,24 @@ def _decided(event: AuditEvent) -> str:
     return f"{said_so} (“{detail['comment']}”)" if detail.get("comment") else said_so
 
 
-def _changed(event: AuditEvent) -> str:
+def _changed(event: Event) -> str:
     changes = event.detail.get("changes", {})  # PostgreSQL gives the keys back in an order of its own
-    *names, last = [words for name, words in _FIELDS.items() if name in changes] or ["record"]
+    *names, last = [shown for name, shown in _FIELDS.items() if name in changes] or ["record"]
     verb = "filled in" if event.detail.get("filled") else "changed"
     return f"{verb} the patient's {', '.join(names)}{' and ' if names else ''}{last}"
 
 
-def _kind(event: AuditEvent) -> str:
+def _kind(event: Event) -> str:
     return f"said that {_what(event)} is a {_KINDS.get(str(event.detail.get('kind')), 'picture of another kind')}"
 
 
-def _roles(event: AuditEvent) -> str:
+def _roles(event: Event) -> str:
     person, after = event.detail.get("person", "somebody"), event.detail.get("after")
     return f"made {person} {' and '.join(after)}" if after else f"took {person} out of the laboratory"
 
 
 #: Action → what follows the actor's name.
-WORDS: dict[str, Callable[[AuditEvent], str]] = {
+WORDS: dict[str, Callable[[Event], str]] = {
     "case.created": lambda e: f"opened the case {e.detail.get('accession_number', '')}".rstrip(),
     "case.read": lambda e: f"read the case ({e.subject})" if e.subject else "read the case",
     "patient.created": lambda e: "entered the patient in the laboratory's records",
@@ -88,7 +97,7 @@ WORDS: dict[str, Callable[[AuditEvent], str]] = {
 }
 
 
-def said(event: AuditEvent) -> str:
+def said(event: Event) -> str:
     """What was done, to stand after the actor's name; an action without words of its own is named as it is."""
     if phrase := WORDS.get(event.action):
         return phrase(event)
