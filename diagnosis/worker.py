@@ -11,6 +11,7 @@ from typing import Any
 from celery import current_app
 from celery.signals import beat_init, worker_init, worker_process_init, worker_process_shutdown, worker_ready
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from diagnosis import analysis, checks, queue
@@ -29,7 +30,10 @@ def name() -> str:
 @worker_init.connect
 @beat_init.connect
 def refuse_unfit_limits(**_: Any) -> None:
-    checks.require_fit_limits()
+    try:
+        checks.require_fit_limits()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error  # Celery's signals swallow anything less
 
 
 @worker_ready.connect

@@ -131,14 +131,14 @@ class PostgresServer:
             return False
         return True
 
-    def create(self, database: str) -> str:
-        """A new empty database; answers its URL."""
+    def create(self, database: str, template: str = "template1") -> str:
+        """A new database, empty or a copy of `template`, which nobody may be using; answers its URL."""
         import psycopg2
 
         connection = psycopg2.connect(self.url("postgres"))
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f'CREATE DATABASE "{database}"')
+            cursor.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
         connection.close()
         return self.url(database)
 
