@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlcore.bundle import TASKS, BundleError
+from mlcore.bundle import TASKS, Bundle, BundleError, load_bundle
+from mlcore.engines import ENGINES
 
 LEARNING_RATES = {"cnn": 2e-3, "mobilenet": 7e-4}
 EPOCHS = {("field", "cnn"): 40, ("field", "mobilenet"): 15, ("cell", "cnn"): 30, ("cell", "mobilenet"): 15}
@@ -51,6 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, required=True, help="folder of the bundle")
     _common(export)
     export.set_defaults(run=_export)
+
+    predict = commands.add_parser("predict", help="read images and print one JSON object a line, in the order given")
+    predict.add_argument("--bundle", required=True, help="name of a shipped bundle, or the folder of any")
+    predict.add_argument("--engine", choices=ENGINES, default="auto")
+    predict.add_argument("--threads", type=int, help="threads of one forward pass (all cores if not given)")
+    predict.add_argument("--manifest", type=Path, help="CSV with a column path, relative to the manifest")
+    predict.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    predict.set_defaults(run=_predict)
     return parser
 
 
@@ -61,7 +71,7 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     from mlcore.experiment import Experiment, Material, hold, release, train
-    from mlcore.training import Settings, Stopped
+    from mlcore.training import Settings, TrainingStopped
 
     settings = Settings(
         task=arguments.task,
@@ -82,7 +92,7 @@ def _train(arguments: argparse.Namespace) -> int:
         material = Material.gather(experiment, arguments.cache)
         try:
             train(experiment, material, arguments.out, resume=arguments.resume)
-        except Stopped as stopped:
+        except TrainingStopped as stopped:
             print(f"mlcore: {stopped}", file=sys.stderr)
             return 1
         _told(release(experiment, material, arguments.out, arguments.out / "bundle", version=arguments.version))
@@ -98,5 +108,30 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _told(bundle: object) -> None:
-    print(bundle)
+def _predict(arguments: argparse.Namespace) -> int:
+    from mlcore.predict import manifest_paths, read_files
+
+    if (arguments.manifest is None) == (not arguments.files):
+        raise ValueError("name either files or --manifest")
+    paths = (
+        manifest_paths(arguments.manifest) if arguments.manifest else [(str(path), path) for path in arguments.files]
+    )
+    bundle = load_bundle(arguments.bundle)
+    failed = 0
+    for line in read_files(bundle, paths, engine=arguments.engine, threads=arguments.threads):
+        failed += "error" in line
+        print(json.dumps(line), flush=sys.stdout.isatty())
+    return 1 if failed else 0
+
+
+def _told(bundle: Bundle) -> None:
+    """The figures on held-out groups, and nothing of training."""
+    told = bundle.card.metrics["held_out"]
+    print(f"{bundle.path}  digest {bundle.card.digest[:12]}")
+    grade = bundle.card.training["split_grade"]
+    print(f"split grade {grade}, {told['images']} images of {told['groups']} held-out groups")
+    for name, figure in told["figures"].items():
+        low, high = figure["interval_95"]
+        print(f"  {name:30} {figure['value']:.3f}  ({low:.3f} to {high:.3f})")
+    check = bundle.card.metrics["rendered_check"]
+    print(f"rendered pictures read right: {check['right']} of {check['images']} (an installation check, not a result)")

@@ -30,17 +30,17 @@ GRADES = {"patient_id": "A", "patient": "A", "slide_id": "B", "slide": "B"}
 NEAR = 12
 
 
-class ManifestRefused(ValueError):
+class ManifestError(ValueError):
     """The manifest cannot be used; the message says why and what to do."""
 
 
-class LeakRefused(ValueError):
+class LeakError(ValueError):
     """The same patient, file or near-duplicate stands on two sides of a split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One labelled picture. `fingerprint` is a 256-bit difference hash (32 bytes), `cluster` the near-duplicate group."""
+    """One labelled picture. `fingerprint`: difference hash of 32 bytes; `cluster`: its near-duplicate group."""
 
     path: Path
     label: str
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows by side, the grade of the grouping (A patient, B slide, C pseudo-group, D image only), what was set aside."""
+    """Rows by side, what was set aside, and the grade: grouped by A patient, B slide, C pseudo-group, D image only."""
 
     train: list[Row]
     validation: list[Row]
@@ -81,34 +81,34 @@ def read_manifest(
 ) -> list[Row]:
     """Rows of a manifest whose labels, after `rename`, are all among `classes`.
 
-    Raises ManifestRefused with the line number for a missing column, an unknown label, a missing file or an empty group.
+    Raises ManifestError, with the line, for a missing column, an unknown label, a missing file or an empty group.
     """
     with manifest.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or []
         for column in ["path", "label", *([group] if group else [])]:
             if column not in columns:
-                raise ManifestRefused(f"{manifest}: there is no column {column!r}; columns are: {', '.join(columns)}")
+                raise ManifestError(f"{manifest}: there is no column {column!r}; columns are: {', '.join(columns)}")
         rows = []
         for number, values in enumerate(reader, start=2):
             label = (rename or {}).get(values["label"], values["label"])
             if label not in classes:
-                raise ManifestRefused(
+                raise ManifestError(
                     f"{manifest}, line {number}: {label!r} is no class of this task ({', '.join(classes)}); "
                     "name the class it means with --rename OLD=NEW"
                 )
             path = manifest.parent / values["path"]
             if not path.is_file():
-                raise ManifestRefused(f"{manifest}, line {number}: there is no file {values['path']}")
+                raise ManifestError(f"{manifest}, line {number}: there is no file {values['path']}")
             side = values.get("split") or ""
             if side and side not in SPLITS:
-                raise ManifestRefused(f"{manifest}, line {number}: split {side!r} is none of {', '.join(SPLITS)}")
+                raise ManifestError(f"{manifest}, line {number}: split {side!r} is none of {', '.join(SPLITS)}")
             name = values[group] if group else values["path"]
             if not name:
-                raise ManifestRefused(f"{manifest}, line {number}: {group} is empty")
+                raise ManifestError(f"{manifest}, line {number}: {group} is empty")
             rows.append(Row(path, label, name, side, values.get("near_duplicate_group") or ""))
     if not rows:
-        raise ManifestRefused(f"{manifest}: there are no rows")
+        raise ManifestError(f"{manifest}: there are no rows")
     return rows
 
 
@@ -139,24 +139,24 @@ def split_rows(rows: Sequence[Row], *, group: str | None, seed: int) -> Split:
 
 
 def refuse_leaks(split: Split) -> None:
-    """Raise LeakRefused when a group, a file's hash, a near-duplicate cluster or a near fingerprint has two sides."""
+    """Raise LeakError when a group, a file's hash, a near-duplicate cluster or a near fingerprint has two sides."""
     sides = list(split.sides().items())
     for index, (name, rows) in enumerate(sides):
         if not rows:
-            raise LeakRefused(f"{name} is empty: there are too few groups to hold any out")
+            raise LeakError(f"{name} is empty: there are too few groups to hold any out")
         for other_name, others in sides[index + 1 :]:
             for what in ("group", "sha256", "cluster"):
                 shared = {getattr(row, what) for row in rows} & {getattr(row, what) for row in others} - {""}
                 if shared:
-                    raise LeakRefused(
+                    raise LeakError(
                         f"{what} {min(shared)!r} stands in both {name} and {other_name} ({len(shared)} such); "
                         "keep everything of one patient or one picture on one side"
                     )
             near = _near(rows, others)
             if near:
                 mine, theirs = near[0]
-                raise LeakRefused(
-                    f"{rows[mine].path.name} in {name} is nearly the picture {others[theirs].path.name} in {other_name} "
+                raise LeakError(
+                    f"{rows[mine].path.name} in {name} is nearly {others[theirs].path.name} in {other_name} "
                     f"({len(near)} such pairs); remove one of each"
                 )
 
@@ -166,7 +166,7 @@ def _fold(rows: Sequence[Row], *, folds: int, seed: int) -> tuple[list[Row], lis
     labels = [row.label for row in rows]
     groups = [row.group for row in rows]
     if len(set(groups)) < folds:
-        raise LeakRefused(f"{len(set(groups))} groups are too few to hold any out; at least {folds} are needed")
+        raise LeakError(f"{len(set(groups))} groups are too few to hold any out; at least {folds} are needed")
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     rest, held_out = next(iter(splitter.split(labels, labels, groups)))
     return [rows[i] for i in rest], [rows[i] for i in held_out]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +19,15 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from mlcore.bundle import Bundle
+from mlcore.explain import activation_maps
 from mlcore.images import ImageRefused, Limits, decode
 from mlcore.novelty import NoveltyScore
+from mlcore.preprocessing import Preprocessing
 
 ENGINES = ("auto", "torch", "onnxruntime")
 MICRO_BATCH = 32  # pictures in one forward pass: bounds memory, and larger ones are no faster on a CPU
+
+Prepared = dict[Preprocessing, np.ndarray]  # one image as uint8 (S, S, 3), for each way its readers want it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Opinion:
 
 
 class _Session(Protocol):
+    device: str
+
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """float32 (N, 3, S, S) -> logits (N, C), maps (N, C, h, w), embeddings (N, D)."""
 
@@ -83,7 +90,7 @@ class _TorchSession:
             k: v.float() for k, v in load_tensors(str(bundle.weights_path)).items() if not k.startswith("novelty.")
         }
         network.load_state_dict(state)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         with self.torch.inference_mode():
@@ -117,7 +124,7 @@ class _Model:
                 malignant=float(min(malignant[i], 1.0)),
                 novelty=float(novelty[i]),
                 novel=bool(novelty[i] >= card.thresholds["novelty"]),
-                activation=_quantise(maps[i]),
+                activation=activation_maps(maps[i]),
             )
             for i in range(len(images))
         ]
@@ -150,7 +157,7 @@ class Predictor:
         self.bundles = tuple(bundles)
         self._limits = limits or Limits()
         self._models = [_Model(bundle, self.engine, threads) for bundle in bundles]
-        self.device: str = self._models[0].session.device if self._models else "cpu"  # type: ignore[attr-defined]
+        self.device: str = self._models[0].session.device if self._models else "cpu"
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
         self._lock = threading.Lock()  # one forward pass at a time: two would only fight for the cores
 
@@ -160,36 +167,39 @@ class Predictor:
         `images`: files as bytes, or RGB pixels, uint8 (H, W, 3). Raises ImageRefused for the first image that cannot
         be read, with its place in `images` as the attribute `index`.
         """
-        models = [model for model in self._models if model.card.task == task]
         opinions: list[list[Opinion]] = []
         for start in range(0, len(images), MICRO_BATCH):
             part = images[start : start + MICRO_BATCH]
-            opinions += self._read_part(part, models, start)
+            prepared = self._pool.map(self._prepare, range(start, start + len(part)), part, repeat(task))
+            opinions += self.read_prepared(list(prepared), task)
         return opinions
 
-    def _read_part(self, part: Sequence[bytes | np.ndarray], models: list[_Model], start: int) -> list[list[Opinion]]:
-        if not models:
-            return [[] for _ in part]
-        size = max(model.card.preprocessing.size for model in models)
-        pixels = list(self._pool.map(lambda item: _pixels(item, start + item[0], size, self._limits), enumerate(part)))
+    def prepare(self, image: bytes | np.ndarray, task: str) -> Prepared:
+        """Decode one image for `read_prepared`, in the caller's own thread and time. Raises ImageRefused."""
+        steps = {model.card.preprocessing for model in self._models if model.card.task == task}
+        if isinstance(image, bytes) and steps:
+            # Twice the size leaves the resampling enough to average over.
+            image = decode(image, limits=self._limits, at_least=2 * max(step.size for step in steps))
+        return {step: step.square(image) for step in steps if isinstance(image, np.ndarray)}
+
+    def read_prepared(self, images: Sequence[Prepared], task: str) -> list[list[Opinion]]:
+        """`read` for at most MICRO_BATCH images that `prepare` has decoded."""
+        models = [model for model in self._models if model.card.task == task]
+        if not models or not images:
+            return [[] for _ in images]
         by_model = []
         with self._lock:
             for model in models:
                 steps = model.card.preprocessing
-                batch = np.stack([steps.normalise(steps.square(picture)) for picture in pixels])
-                by_model.append(model.read(batch))
+                by_model.append(model.read(np.stack([steps.normalise(image[steps]) for image in images])))
         return [list(row) for row in zip(*by_model, strict=True)]
 
-
-def _pixels(item: tuple[int, bytes | np.ndarray], index: int, size: int, limits: Limits) -> np.ndarray:
-    image = item[1]
-    if isinstance(image, np.ndarray):
-        return image
-    try:
-        return decode(image, limits=limits, at_least=2 * size)
-    except ImageRefused as refused:
-        refused.index = index
-        raise
+    def _prepare(self, index: int, image: bytes | np.ndarray, task: str) -> Prepared:
+        try:
+            return self.prepare(image, task)
+        except ImageRefused as refused:
+            refused.index = index
+            raise
 
 
 def _choose() -> str:
@@ -204,9 +214,3 @@ def _choose() -> str:
 def _softmax(logits: np.ndarray) -> np.ndarray:
     shifted = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _quantise(maps: np.ndarray) -> np.ndarray:
-    """(C, h, w) -> uint8: what speaks for a class on one scale for all classes, what speaks against it as 0."""
-    top = max(float(maps.max()), 1e-6)
-    return np.asarray(np.round(np.clip(maps / top, 0, 1) * 255), dtype=np.uint8)

@@ -57,19 +57,19 @@ class Experiment:
         return cls(**{**values, "settings": Settings(**values["settings"])})
 
 
-class RunHeld(RuntimeError):
+class RunHeldError(RuntimeError):
     """Another process is training in the same folder."""
 
 
 @contextmanager
 def hold(out: Path) -> Iterator[None]:
-    """The folder of a run for one process at a time: two would overwrite one another's checkpoints. Raises RunHeld."""
+    """The folder of a run for one process alone: two would overwrite each other's checkpoints. Raises RunHeldError."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as busy:
-            raise RunHeld(f"another process is training in {out}; wait for it or choose another --out") from busy
+            raise RunHeldError(f"another process is training in {out}; wait for it or choose another --out") from busy
         yield
 
 
@@ -83,7 +83,7 @@ class Material:
 
     @classmethod
     def gather(cls, experiment: Experiment, cache: Path) -> Material:
-        """Raises ManifestRefused or LeakRefused."""
+        """Raises ManifestError or LeakError."""
         settings = experiment.settings
         rows = read_manifest(
             Path(experiment.manifest), TASKS[settings.task], group=experiment.group, rename=experiment.rename

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from mlcore.bundle import GRAPH, WEIGHTS
@@ -48,7 +48,7 @@ def best_temperature(logits: Tensor, truth: Tensor) -> float:
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], novelty: NoveltyScore) -> None:
-    save_file({**state, **novelty.tensors()}, path / WEIGHTS)
+    (path / WEIGHTS).write_bytes(save({**state, **novelty.tensors()}))
 
 
 def write_graph(path: Path, network: PooledNetwork, size: int) -> None:

@@ -46,7 +46,7 @@ def sensitivity_at_specificity(positive: np.ndarray, score: np.ndarray, specific
 
 
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = 15) -> float:
-    """Mean gap of confidence and accuracy over equal-width bins of the top probability (Guo et al. 2017, arXiv 1706.04599)."""
+    """Mean gap of confidence and accuracy over bins of the top probability (Guo et al. 2017, arXiv 1706.04599)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
     which = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -59,8 +59,8 @@ def figures(
 ) -> dict[str, float]:
     """The headline figures of (N, C) probabilities against (N,) class numbers.
 
-    `threshold` was frozen on validation: sensitivity and specificity are what it achieves here. The figure
-    `sensitivity_at_specificity_95` moves the threshold to a specificity of 0.95 on these rows, for comparing with others.
+    `threshold` was frozen on validation: sensitivity and specificity are what it achieves here, while
+    `sensitivity_at_specificity_95` moves the threshold to a specificity of 0.95 on these rows, to compare with others.
     """
     mask = np.array([name in malignant for name in classes])
     score = probabilities[:, mask].sum(axis=1)
@@ -95,7 +95,7 @@ def held_out_report(
     resamples: int = 500,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Figures with 95 % percentile intervals over resampled groups, counts, the confusion matrix and rates per class."""
+    """Figures with 95 % percentile intervals over resampled groups, the confusion matrix, and rates per class."""
     values = figures(probabilities, truth, classes, malignant, threshold)
     names = sorted(set(groups))
     members = [np.flatnonzero(np.asarray(groups) == name) for name in names]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
@@ -45,7 +44,7 @@ class PooledNetwork(nn.Module):
 class SmearCNN(PooledNetwork):
     """Five blocks of two 3x3 convolutions with batch norm, halved four times (stride 16): 0.85 million weights.
 
-    Small on purpose: it reads 8x8 or 10x10 places of a picture, which keeps the maps sharp enough to point at a nucleus.
+    It reads 8x8 or 10x10 places of a picture, which keeps the maps sharp enough to point at a nucleus.
     """
 
     def __init__(self, classes: int) -> None:

@@ -18,7 +18,7 @@ PREFIX = "novelty."
 
 @dataclass(frozen=True, slots=True)
 class NoveltyScore:
-    """Fitted numbers, all float32: `mean` (D,), `whitening` (D, K), `centres` (C, K), `residual` (1,), `quantiles` (Q,).
+    """What was fitted, float32: `mean` (D,), `whitening` (D, K), `centres` (C, K), `residual` (1,), `quantiles` (Q,).
 
     `whitening` spans the leading directions, scaled so that the spread within a class is one in each of them.
     """

@@ -27,11 +27,11 @@ CURVES = ("loss", "accuracy", "precision", "recall", "specificity")
 History = list[dict[str, dict[str, float]]]
 
 
-class Stopped(Exception):
+class TrainingStopped(Exception):  # noqa: N818 - it was asked to, nothing went wrong
     """Training was asked to stop; the checkpoint holds every finished epoch."""
 
 
-class ResumeRefused(ValueError):
+class ResumeError(ValueError):
     """The checkpoint belongs to a run with other settings or other data."""
 
 
@@ -76,12 +76,12 @@ def fit(
     """Train and return the checkpoint's path, `out/checkpoint.pt`; its `best` state has the lowest validation loss.
 
     Each epoch draws all of its random numbers from (seed, epoch), so an epoch that was cut off is run again alike.
-    Raises Stopped on SIGINT or SIGTERM and ResumeRefused when `resume` meets a checkpoint of another run.
+    Raises TrainingStopped on SIGINT or SIGTERM and ResumeError when `resume` meets a checkpoint of another run.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
     network = build(settings.network, len(classes), pretrained=settings.pretrained)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     # A fresh head learns three times as fast as the layers under it, which start from ImageNet or from nothing.
     optimizer = torch.optim.AdamW(
         [
@@ -101,7 +101,7 @@ def fit(
         saved = load_checkpoint(checkpoint)
         for key, value in identity.items():
             if saved[key] != value:
-                raise ResumeRefused(f"{checkpoint} was made with other {key}; use another --out or the same options")
+                raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
@@ -207,7 +207,7 @@ def _epoch(
         confusion += confusion_matrix(truth.numpy(), logits.argmax(1).cpu().numpy(), labels=range(classes))
         bar.update()
         if asked:
-            raise Stopped(f"stopped in epoch {epoch + 1}; --resume goes on from its beginning")
+            raise TrainingStopped(f"stopped in epoch {epoch + 1}; --resume goes on from its beginning")
     return {"loss": total / steps, **{name: macro(confusion)[name] for name in CURVES[1:]}}
 
 
