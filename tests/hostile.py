@@ -113,6 +113,12 @@ def bmp_of(width: int, height: int, compression: int = 0, pixels: bytes = b"") -
     return b"BM" + struct.pack("<IHHI", 54 + len(pixels), 0, 0, 54) + header + pixels
 
 
+def _big_endian(grey: np.ndarray) -> bytes:
+    """A TIFF of 16-bit grey values in Motorola order."""
+    height, width = grey.shape
+    return encoded(Image.frombytes("I;16B", (width, height), grey.astype(">u2").tobytes()), "TIFF")
+
+
 def _bomb_chunk(name: bytes, label: bytes) -> bytes:
     return png_chunk(name, label + b"\0\0" + zlib.compress(bytes(200_000_000), 9))
 
@@ -131,6 +137,7 @@ def odd_but_right() -> tuple[Sample, ...]:
     return (
         Sample("plain.jpg", jpeg()),
         Sample("progressive.jpg", jpeg(progressive=True)),
+        Sample("pair of a telephone.jpg", encoded(picture, "MPO", save_all=True, append_images=[picture.rotate(180)])),
         Sample("restarts.jpg", jpeg(restart_marker_rows=1)),
         Sample("grey.jpg", encoded(grey, "JPEG")),
         Sample("four colours.jpg", encoded(picture.convert("CMYK"), "JPEG", quality=95)),
@@ -153,6 +160,7 @@ def odd_but_right() -> tuple[Sample, ...]:
         Sample("packbits.tif", encoded(pixels, "TIFF", compression="packbits")),
         Sample("jpeg inside.tif", encoded(pixels, "TIFF", compression="jpeg", quality=95)),
         Sample("sixteen bit grey.tif", encoded(Image.fromarray(np.asarray(grey).astype(np.uint16) * 16), "TIFF")),
+        Sample("sixteen bit grey of ImageJ.tif", _big_endian(np.asarray(grey).astype(np.uint16) * 256)),
         Sample("alpha.tif", encoded(alpha, "TIFF")),
         Sample("turned.tif", encoded(pixels, "TIFF", exif=exif)),
         Sample("plain.bmp", encoded(pixels, "BMP")),
@@ -242,6 +250,11 @@ def bad() -> tuple[Sample, ...]:
         Sample("print.tif", encoded(picture.convert("CMYK"), "TIFF"), "unsupported_colour"),
         Sample("lab.tif", encoded(_lab(picture), "TIFF"), "unsupported_colour"),
         Sample("measurements.tif", encoded(picture.convert("F"), "TIFF"), "unsupported_depth"),
+        Sample(
+            "sixteen bit.tif",
+            tiff_of(_tiff_tags(64, 64, _258=16, _262=2, _277=3, _279=64 * 64 * 6), bytes(64 * 64 * 6)),
+            "unsupported_depth",
+        ),
         Sample("fax.tif", encoded(picture.convert("1"), "TIFF", compression="group4"), "unsupported_format"),
     )
 

@@ -15,7 +15,7 @@ class Container:
 
     ``lead`` and ``body`` together are a whole file of the same format with the same pixels and nothing
     that could name a patient; metadata that is written again (orientation, colour profile) goes between
-    the two. ``samples_16bit`` tells that decoding must keep more than eight bits.
+    the two. ``icc`` is the colour profile as the format keeps it (in PNG with a name, and deflated).
     """
 
     format: str

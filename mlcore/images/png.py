@@ -16,7 +16,7 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _PLAIN = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}
 # One byte of a deflate stream becomes at most 1032: fewer bytes cannot hold the picture, however empty it is.
 _MOST_DEFLATED = 1032
-_MAX_PROFILE = 8 * 1024 * 1024
+_MAX_PROFILE = 4 * 1024 * 1024
 # Adam7: first column, first row, column step, row step of the seven passes.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -64,7 +64,7 @@ def take_apart(data: bytes, limits: Limits) -> Container:
         elif name == b"eXIf":
             found.orientation = orientation_of(content)
         elif name == b"iCCP" and found.icc is None:
-            found.icc = _profile(content)
+            found.icc = bytes(content)
         elif name in _PLAIN and length in _PLAIN[name] and name not in seen and not pixels:
             _check_sum(chunk)
             found.body.append(chunk)
@@ -118,8 +118,9 @@ def _check_sum(chunk: memoryview) -> None:
         raise corrupt("some of its bytes changed on the way")
 
 
-def _profile(content: memoryview) -> bytes | None:
-    name, _, rest = bytes(content).partition(b"\0")
+def inflated_profile(content: bytes) -> bytes | None:
+    """The colour profile in an iCCP chunk (a name, a method, deflated bytes); None for nonsense or a bomb."""
+    name, _, rest = content.partition(b"\0")
     if len(name) > 79 or rest[:1] != b"\0":
         return None
     inflater = zlib.decompressobj()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from PIL import Image
 
 from . import jpeg, png, webp
 from .decoding import Header, load, open_picture, take_apart
@@ -28,7 +29,8 @@ def strip_metadata(data: bytes, header: Header) -> bytes:
     container = take_apart(data, _UNBOUNDED)
     if container.format != header.format:
         raise ValueError(f"the header is of a {header.format} file, the data is {container.format}")
-    profile = plain_profile(container.icc) if container.icc else None
+    profile = png.inflated_profile(container.icc) if container.icc and container.format == "PNG" else container.icc
+    profile = plain_profile(profile) if profile else None
     if container.format == "JPEG":
         return container.core(jpeg.metadata(container.orientation, profile))
     if container.format == "PNG":
@@ -43,12 +45,14 @@ def _as_png(data: bytes) -> bytes:
     container = take_apart(data, _UNBOUNDED)
     picture = open_picture(container)
     load(picture, container)
-    if picture.mode not in _AS_PNG:
+    swapped = picture.mode == "I;16B"
+    if picture.mode not in _AS_PNG and not swapped:
         raise ImageRefused(
             "unsupported_colour",
             f"The pixels of this {container.format} ({picture.mode}) cannot be kept exactly. Export it as 8-bit RGB.",
         )
-    bare = picture.copy()
+    # PNG is written from native 16-bit values; ImageJ, for one, writes TIFF in the other order.
+    bare = Image.fromarray(np.asarray(picture).astype(np.uint16)) if swapped else picture.copy()
     bare.info = {}
     out = io.BytesIO()
     bare.save(out, format="PNG", compress_level=6)
