@@ -97,7 +97,7 @@ class KindInput(Strict):
 )
 class DecisionInput(Strict):
     verdict = serializers.ChoiceField(Decision.Verdict.choices)
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]
         max_length=40,
         required=False,
         help_text="To override: the class that you see. To agree, if given: "

@@ -51,7 +51,7 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> Response:
             headers["WWW-Authenticate"] = auth_header
         if wait := getattr(exc, "wait", None):
             headers["Retry-After"] = f"{wait:.0f}"
-        return _answer(exc.status_code, str(exc.get_codes()), str(exc.detail), headers=headers)
+        return _answer(exc.status_code, str(exc.get_codes()), f"{str(exc.detail).rstrip('.')}.", headers=headers)
     logger.exception("Unexpected error in %s", type(context.get("view")).__name__, exc_info=exc)
     got_request_exception.send(sender=None, request=context.get("request"))
     return _answer(500, "server_error", "Something went wrong on our side. It has been noted; please try again.")

@@ -13,7 +13,7 @@ from diagnosis.api import RESEARCH_USE_ONLY
 from diagnosis.api.problems import MEDIA_TYPE
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerScheme(OpenApiAuthenticationExtension):
     target_class = "diagnosis.api.authentication.BearerTokenAuthentication"
     name = "token"
 
@@ -21,7 +21,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "http", "scheme": "bearer", "description": "A token that you made on the tokens page: `ll_…`."}
 
 
-class StrictSerializer(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class StrictSerializer(OpenApiSerializerExtension):
     """Says of what a client sends that nothing else may stand in it."""
 
     target_class = "diagnosis.api.inputs.Strict"
@@ -46,7 +46,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable, for programs.")
     detail = serializers.CharField(help_text="A plain sentence, for people.")
-    errors = FieldProblemSerializer(many=True, required=False)
+    errors = FieldProblemSerializer(many=True, required=False)  # type: ignore[assignment]
     existing = serializers.IntegerField(required=False, help_text="The id of what stands in the way (409).")
 
 
@@ -93,5 +93,5 @@ class CachedGenerator(SchemaGenerator):
 
     def get_schema(self, request: Any = None, public: bool = False) -> Any:
         if public not in self._made:
-            self._made[public] = super().get_schema(request=None, public=public)  # type: ignore[no-untyped-call]
+            self._made[public] = super().get_schema(request=None, public=public)
         return self._made[public]

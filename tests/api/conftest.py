@@ -91,8 +91,8 @@ def read_all(label: str = "blast") -> None:
 
 def fail_all(error: str) -> None:
     batch = queue.claim(worker="tests", limit=10_000)
-    for analysis in batch.analyses:
-        assert queue.fail(batch_token=batch.token, analysis_id=analysis.pk, error=error, final=True)
+    ids = [analysis.pk for analysis in batch.analyses]
+    assert queue.fail(batch_token=batch.token, analysis_ids=ids, error=error, final=True)
     _reassess(batch.analyses)
 
 

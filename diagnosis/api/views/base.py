@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, cast
 
-from django.db.models import Model
-from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from accounts.permissions import Action, Actor
 from diagnosis.api.parsers import JSONParser
-
-M = TypeVar("M", bound=Model)
 
 
 class OnlyJson(DefaultContentNegotiation):
     """Whatever `Accept` says, the answer is what the view renders: there is nothing else to choose from."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], str(renderers[0].media_type)
+        only = next(iter(renderers))
+        return only, str(only.media_type)
 
 
 class Door(GenericAPIView[Any]):
@@ -40,8 +38,7 @@ class Door(GenericAPIView[Any]):
 
     @property
     def actor(self) -> Actor:
-        actor: Actor = self.request.auth  # `MayAct` lets nothing else through
-        return actor
+        return cast(Actor, self.request.auth)  # `MayAct` lets nothing else through
 
     def parsed(self, input_class: type[Serializer[Any]], *, partial: bool = False) -> dict[str, Any]:
         """The request's body as `input_class` reads it; raises `ValidationError` (400)."""
@@ -52,9 +49,7 @@ class Door(GenericAPIView[Any]):
         values: dict[str, Any] = read.validated_data
         return values
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response

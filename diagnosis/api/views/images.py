@@ -85,7 +85,7 @@ class ImageFileView(ImageDoor):
         image = self.row().image
         audit.record_read(actor=self.actor, case=image.case, subject=f"image {image_id}")
         etag = f'"{image.stored_sha256}"'
-        unchanged = get_conditional_response(request, etag=etag)  # type: ignore[arg-type]
+        unchanged = get_conditional_response(request, etag=etag)
         response: HttpResponseBase
         if isinstance(unchanged, HttpResponseNotModified):
             response = unchanged

@@ -1,0 +1,106 @@
+"""The schema is complete, and whatever fits it or does not: no answer is a server error, and each is as it says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from accounts import tokens
+from accounts.models import Role
+from accounts.permissions import Scope
+from config.wsgi import application
+from diagnosis import intake, queue, review
+from diagnosis.models import Case, ModelRelease
+from tests import hostile
+from tests.api.conftest import read_all
+from tests.cast import Cast, person
+from tests.smears import make_image
+
+schema = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application)
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def test_the_schema_is_valid_and_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn")
+    assert "openapi: 3.1.0" in capsys.readouterr().out
+
+
+def test_every_operation_is_told_of() -> None:
+    raw = schema.raw_schema
+    operations = [(path, method, body) for path, methods in raw["paths"].items() for method, body in methods.items()]
+    assert len(operations) == 16
+    assert set(raw["paths"]) == {
+        f"/api/v1/{path}"
+        for path in (
+            "cases/", "cases/{case_id}/", "cases/{case_id}/images/", "cases/{case_id}/history/", "images/{image_id}/",
+            "images/{image_id}/file/", "images/{image_id}/decision/", "images/{image_id}/retry/", "patients/",
+            "patients/{patient_id}/", "models/", "me/",
+        )
+    }  # fmt: skip
+    for path, method, operation in operations:
+        assert operation["summary"], (path, method)
+        assert operation["security"] == [{"token": []}], (path, method)
+        assert {"401", "403", "429"} <= set(operation["responses"]), (path, method)
+
+
+@pytest.fixture
+def somebody(cast: Cast, case: Case, releases: list[ModelRelease]) -> dict[str, object]:
+    """A person with every right, a token with every scope, and one of each thing to speak of."""
+    actor = person(cast.laboratory, "Vera Everything", *Role)
+    _, token = tokens.issue(actor=actor, name="schema", scopes=list(Scope), days=1)
+
+    image = intake.receive_image(
+        actor=actor, case=case, data=hostile.jpeg(), name="a.jpg", kind="cell", via="api"
+    ).image
+    assert image is not None
+    read_all("blast")
+    review.decide(actor=actor, image=image, verdict="agree")
+    queue.enqueue(make_image(case))
+    return {
+        "token": token,
+        "case_id": case.pk,
+        "image_id": image.pk,
+        "patient_id": case.patient_id,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _one_connection(db: None) -> Iterator[None]:
+    """The bare WSGI application would end the test's own transaction before each request."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+_turn = itertools.count()
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_no_answer_breaks_the_schema(case: schemathesis.Case, somebody: dict[str, object]) -> None:
+    for name in case.path_parameters or {}:
+        if next(_turn) % 4:  # three of four times something that exists
+            case.path_parameters[name] = somebody[name]
+    case.call_and_validate(headers={"Authorization": f"Bearer {somebody['token']}"}, checks=CHECKS)
