@@ -123,6 +123,7 @@ class Assessment:
     malignant: Interval | None
     fields: Part
     cells: Part
+    acute_leukaemia: Interval | None  # probability that the malignant-pattern share of the cells is 20 % or more
     blasts: Interval | None  # share of the counted cells
     differential: tuple[tuple[str, int], ...]  # counted classes, most frequent first
     not_counted: tuple[tuple[str, int], ...]
@@ -136,6 +137,7 @@ class Assessment:
             "fields": self.fields.to_dict(),
             "cells": {
                 **self.cells.to_dict(),
+                "acute_leukaemia": self.acute_leukaemia.to_dict() if self.acute_leukaemia else None,
                 "blast_share": self.blasts.to_dict() if self.blasts else None,
                 "not_counted": [{"label": label, "count": count} for label, count in self.not_counted],
             },

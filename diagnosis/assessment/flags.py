@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from diagnosis.assessment.evidence import Flag, ImageEvidence, Part
 from diagnosis.assessment.statistics import wilson
-from diagnosis.assessment.words import percent, plural
+from diagnosis.assessment.words import percent, plural, span
 from mlcore.reading import words
 
 ACUTE_LEUKAEMIA_LINE = 0.20
@@ -191,4 +191,4 @@ def _count_flags(specimen: str, images: Sequence[ImageEvidence], cells: Sequence
 
 def _of(part: int, whole: int) -> str:
     low, high = wilson(part, whole)
-    return f"{part} of {plural(whole, 'counted cell')} (95 % interval {percent(low)} to {percent(high)})"
+    return f"{part} of {plural(whole, 'counted cell')} (95 % interval {span(low, high)})"

@@ -10,10 +10,11 @@ malignant cells settles the part at 99.9 %: benign fields beside it do not make 
 errors on the log-odds scale, with the fields' spread (drawn towards 1.5 by four pseudo-observations, so that one
 field has an interval too) and the effective number n/(1+(n−1)·0.5) of equally correlated fields (Kish, 1965).
 
-*Cells.* P(share of malignant-pattern cells ≥ 20 %), the line at which WHO 5th edition and ICC 2022 draw acute
-leukaemia, under a Beta posterior: opinions count with their probability, decisions with 1 or 0, and the prior is
-worth two cells on the line. The sampling of the smear is inside this probability; its interval is what misreading
-could do: the expected count shifted by ±1.96·√Σp(1−p), with an error of 2 % for a person.
+*Cells.* P(share of malignant-pattern cells ≥ 10 %), from where ICC 2022 calls it MDS/AML in blood and marrow alike
+(Arber, Blood 2022; 140: 1200), under a Beta posterior: opinions count with their probability, decisions with 1 or 0,
+and the prior is worth two cells on the line. The same for 20 %, the line of acute leukaemia in WHO 5th edition and
+ICC, stands beside it. The sampling of the smear is inside this probability; its interval is what misreading could
+do: the expected count shifted by ±1.96·√Σp(1−p), where nobody, network or person, errs in less than 2 %.
 
 So raising any image's probability, or a person calling it malignant, never lowers the result. `docs/assessment.md`
 says the assumptions in full.
@@ -26,18 +27,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from diagnosis.assessment.evidence import Assessment, Evidence, ImageEvidence, Interval, Part, Progress
-from diagnosis.assessment.flags import flags_of
+from diagnosis.assessment.flags import ACUTE_LEUKAEMIA_LINE, flags_of
 from diagnosis.assessment.statistics import Z95, beta_above, logistic, logit, wilson
-from diagnosis.assessment.words import percent, plural
+from diagnosis.assessment.words import percent, plural, span
 from mlcore.bundle import MALIGNANT, TASKS
 
 OPINION_BOUND = 0.99  # no opinion counts for more than 99 : 1
 DECISION_BOUND = 0.999
 CORRELATION = 0.5  # between the fields of one smear
 SPREAD, PSEUDO_FIELDS = 1.5, 4  # log-odds
-ACUTE_LEUKAEMIA_LINE = 0.20
+BLOOD_CANCER_LINE = 0.10
 PRIOR_CELLS = 2.0
-DECISION_ERROR = 0.02
+LEAST_ERROR = 0.02  # of one cell's class, whoever names it
 
 #: Never among the cells of a differential: fragments, and cells broken by the smearing.
 NEVER_COUNTED = frozenset({"platelet", "smudge_cell"})
@@ -59,7 +60,7 @@ def assess(evidence: Evidence) -> Assessment:
     cells = [image for image in all_cells if image.final not in outside]
 
     field_part = _part(fields, field_probability(fields))
-    cell_part = _part(cells, cell_probability(all_cells, outside) if cells else None)
+    cell_part = _part(cells, cell_probability(all_cells, outside, BLOOD_CANCER_LINE) if cells else None)
     parts = [part.probability for part in (field_part, cell_part) if part.probability]
     malignant = max(parts, key=lambda interval: interval.value, default=None)
     counts = Counter(str(cell.final) for cell in cells)
@@ -76,6 +77,7 @@ def assess(evidence: Evidence) -> Assessment:
         malignant=malignant,
         fields=field_part,
         cells=cell_part,
+        acute_leukaemia=cell_probability(all_cells, outside, ACUTE_LEUKAEMIA_LINE) if cells else None,
         blasts=blasts,
         differential=_ranked(counts),
         not_counted=_ranked(Counter(str(cell.final) for cell in all_cells if cell.final in outside)),
@@ -112,8 +114,8 @@ def field_probability(fields: Sequence[ImageEvidence]) -> Interval | None:
     return Interval(logistic(mean), logistic(mean - Z95 * error), logistic(mean + Z95 * error))
 
 
-def cell_probability(cells: Sequence[ImageEvidence], outside: frozenset[str]) -> Interval | None:
-    """P(malignant-pattern share ≥ 20 %) from single cells (see the module's docstring); None without any.
+def cell_probability(cells: Sequence[ImageEvidence], outside: frozenset[str], line: float) -> Interval | None:
+    """P(malignant-pattern share ≥ `line`) from single cells (see the module's docstring); None without any.
 
     A cell that may be one of the classes `outside` the denominator counts for the rest of its probability only.
     """
@@ -122,29 +124,27 @@ def cell_probability(cells: Sequence[ImageEvidence], outside: frozenset[str]) ->
         if cell.decision:
             if cell.decision in outside:
                 continue
-            pattern, inside, spread = float(cell.is_malignant), 1.0, DECISION_ERROR * (1 - DECISION_ERROR)
+            pattern, inside = float(cell.is_malignant), 1.0
         else:
             pattern = math.fsum(cell.probabilities.get(label, 0.0) for label in MALIGNANT["cell"])
             inside = max(pattern, 1.0 - math.fsum(cell.probabilities.get(label, 0.0) for label in outside))
-            spread = pattern * (1.0 - pattern)
         malignant.append(pattern)
         other.append(inside - pattern)
-        variance.append(spread)
+        variance.append(max(pattern * (1.0 - pattern), LEAST_ERROR * (1.0 - LEAST_ERROR)))
     if not malignant:
         return None
     a, b = math.fsum(malignant), math.fsum(other)
-    shift = Z95 * math.sqrt(max(0.0, math.fsum(variance)))
+    shift = Z95 * math.sqrt(math.fsum(variance))
     return Interval(
-        _above_line(a, b),
-        _above_line(a - min(shift, a), b + min(shift, a)),
-        _above_line(a + min(shift, b), b - min(shift, b)),
+        _above(line, a, b),
+        _above(line, a - min(shift, a), b + min(shift, a)),
+        _above(line, a + min(shift, b), b - min(shift, b)),
     )
 
 
-def _above_line(malignant: float, other: float) -> float:
-    a = max(0.0, malignant) + PRIOR_CELLS * ACUTE_LEUKAEMIA_LINE
-    b = max(0.0, other) + PRIOR_CELLS * (1 - ACUTE_LEUKAEMIA_LINE)
-    return beta_above(ACUTE_LEUKAEMIA_LINE, a, b)
+def _above(line: float, malignant: float, other: float) -> float:
+    a, b = max(0.0, malignant) + PRIOR_CELLS * line, max(0.0, other) + PRIOR_CELLS * (1 - line)
+    return beta_above(line, a, b)
 
 
 def _log_odds(field: ImageEvidence) -> float:
@@ -191,6 +191,6 @@ def _statement(malignant: Interval | None, fields: Part, cells: Part, progress: 
     decided = fields.decided + cells.decided
     by_whom = f" A person decided {decided} of these {fields.count + cells.count}." if decided else ""
     return (
-        f"Probability of blood cancer {percent(malignant.value)} (95 % interval {percent(malignant.low)} to "
-        f"{percent(malignant.high)}). It rests on {' and on '.join(rests)}.{by_whom}{waits}"
+        f"Probability of blood cancer {percent(malignant.value)} (95 % interval "
+        f"{span(malignant.low, malignant.high)}). It rests on {' and on '.join(rests)}.{by_whom}{waits}"
     )

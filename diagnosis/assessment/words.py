@@ -12,5 +12,10 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
+def span(low: float, high: float) -> str:
+    """An interval: "25 % to 44 %"; its two ends once where they read the same."""
+    return percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
+
+
 def plural(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
