@@ -19,7 +19,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
@@ -294,6 +294,7 @@ def sweep() -> Swept:
     """
     now = timezone.now()
     reclaimed, exhausted = _reclaim(Q(leased_until__lt=now))
+    _hand_over_retired()
     WorkerSeen.objects.filter(seen_at__lt=now - _FORGET_WORKERS).delete()
     waiting = _claimable(timezone.now()).count()  # what was just reclaimed among it
     if waiting:
@@ -335,13 +336,28 @@ def enqueue_unread(task: str) -> int:
 
 
 def hand_over(*, old: ModelRelease, new: ModelRelease) -> int:
-    """Let `new` read what `old` has not read yet: its queued and failed analyses; how many."""
-    open_states = (State.QUEUED, State.FAILED)
-    taken = Analysis.objects.filter(release=new).values("image_id")
-    moved = Analysis.objects.filter(release=old, state__in=open_states).exclude(image_id__in=taken)
-    return moved.update(
-        release=new, state=State.QUEUED, attempts=0, error="", not_before=timezone.now(), finished_at=None
-    )
+    """Let `new` read what the retired `old` has not read: its queued and failed analyses; how many."""
+    with transaction.atomic():
+        left = Analysis.objects.filter(release=old, state__in=(State.QUEUED, State.FAILED))
+        rows = list(_locked(left.exclude(image__analyses__release=new)).select_related("image"))
+        Analysis.objects.filter(pk__in=[row.pk for row in rows]).update(
+            release=new, state=State.QUEUED, attempts=0, error="", not_before=timezone.now(), finished_at=None
+        )
+        # What `new` was asked about anyway is asked once.
+        Analysis.objects.filter(release=old, state=State.QUEUED).delete()
+        reassess(row.image.case_id for row in rows if row.state == State.FAILED)
+        if rows:
+            transaction.on_commit(wake_workers, robust=True)
+    return len(rows)
+
+
+def _hand_over_retired() -> None:
+    """What came back into the queue for a release that has retired meanwhile goes to the active one."""
+    queued = Analysis.objects.filter(release=OuterRef("pk"), state=State.QUEUED)
+    for old in ModelRelease.objects.filter(Exists(queued), stage=ModelRelease.Stage.RETIRED):
+        new = ModelRelease.objects.filter(task=old.task, network=old.network, stage=ModelRelease.Stage.ACTIVE).first()
+        if new is not None:
+            hand_over(old=old, new=new)
 
 
 def heartbeat(*, worker: str, engine: str) -> None:
