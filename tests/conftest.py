@@ -51,7 +51,11 @@ def real_servers() -> Iterator[tuple[servers.PostgresServer, servers.RedisServer
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
-    """A Playwright browser on the machine's own Chromium."""
+    """A Playwright browser on the machine's own Chromium.
+
+    Playwright keeps an event loop in this thread, for which Django would refuse its database to the tests beside it.
+    """
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
