@@ -136,11 +136,7 @@ def release(experiment: Experiment, material: Material, out: Path, to: Path, *, 
     check = _rendered(task, 20, CHECK_SEED)
     taught = _rendered(task, RENDERED[task], TRAINING_SEED)
     known = [predict(network, part.squares, preprocessing)[1] for part in (train, taught)]
-    unusual = novelty.fit(
-        np.concatenate([part.numpy() for part in known]),
-        np.concatenate([train.labels, taught.labels]),
-        embeddings.numpy(),
-    )
+    unusual = novelty.fit(np.concatenate([part.numpy() for part in known]), embeddings.numpy())
 
     to.mkdir(parents=True, exist_ok=True)
     export.write_weights(to, state, unusual)
