@@ -36,23 +36,25 @@ ICONS = {
     "image": '<rect x="3.5" y="4.5" width="17" height="15" rx="2"/><circle cx="9" cy="10" r="1.7"/>'
     '<path d="M4 17l5-4.5 3.5 3L16 12l4.5 4.5"/>',
     "key": '<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3"/>',
-    "keyboard": '<rect x="2.5" y="6" width="19" height="12" rx="2"/><path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
+    "keyboard": '<rect x="2.5" y="6" width="19" height="12" rx="2"/>'
+    '<path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
     "minus": '<path d="M5 12h14"/>',
     "moon": '<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z"/>',
     "network": '<circle cx="5" cy="12" r="2"/><circle cx="19" cy="6" r="2"/><circle cx="19" cy="18" r="2"/>'
-    '<circle cx="12" cy="12" r="2"/><path d="M7 12h3M13.800 11l3.5-4M13.800 13l3.5 4"/>',
+    '<circle cx="12" cy="12" r="2"/><path d="M7 12h3M13.8 11l3.5-4M13.8 13l3.5 4"/>',
     "out": '<path d="M14 4h4a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2h-4M10 8l-4 4 4 4M6 12h9"/>',
     "people": '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c0-3.5 3-6 6.5-6s6.5 2.5 6.5 6M16 5a3.5 3.5 0 0 1 0 6.5'
-    'M18 14.5c2.200.8 3.5 2.800 3.5 5.5"/>',
-    "person": '<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5c0-4 3.400-6.5 7.5-6.5s7.5 2.5 7.5 6.5"/>',
+    'M18 14.5c2.2.8 3.5 2.8 3.5 5.5"/>',
+    "person": '<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5c0-4 3.4-6.5 7.5-6.5s7.5 2.5 7.5 6.5"/>',
     "plus": '<path d="M12 5v14M5 12h14"/>',
-    "retry": '<path d="M20 11a8 8 0 1 0-2.300 6.200M20 4v7h-7"/>',
+    "retry": '<path d="M20 11a8 8 0 1 0-2.3 6.200M20 4v7h-7"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
-    "shield": '<path d="M12 3l8 3v6c0 4.5-3.300 7.800-8 9-4.7-1.200-8-4.5-8-9V6z"/><path d="M8.5 12l2.5 2.5 4.5-5"/>',
-    "slide": '<rect x="3" y="7.5" width="18" height="9" rx="1.5"/><path d="M8 7.5v9"/><circle cx="14.5" cy="12" r="2"/>',
-    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.300 5.300l1.400 1.400'
-    'M17.300 17.300l1.400 1.400M18.7 5.300l-1.400 1.400M6.7 17.300l-1.400 1.400"/>',
-    "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.5M12 17.300v.2"/>',
+    "shield": '<path d="M12 3l8 3v6c0 4.5-3.3 7.8-8 9-4.7-1.2-8-4.5-8-9V6z"/><path d="M8.5 12l2.5 2.5 4.5-5"/>',
+    "slide": '<rect x="3" y="7.5" width="18" height="9" rx="1.5"/><path d="M8 7.5v9"/>'
+    '<circle cx="14.5" cy="12" r="2"/>',
+    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4'
+    'M17.3 17.3l1.4 1.400M18.7 5.3l-1.4 1.400M6.7 17.3l-1.4 1.4"/>',
+    "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.5M12 17.3v.2"/>',
 }
 
 #: Level of a flag → (sign, CSS class, word); a colour never stands alone.

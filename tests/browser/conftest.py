@@ -121,7 +121,7 @@ def visitor(chromium: Browser, portal: Portal, sessions: dict[tuple[str, int], A
 
 @pytest.fixture
 def new_case(portal: Portal) -> Callable[..., int]:
-    """Opens a case through the API and answers its id; brings the pictures of `upload` and waits until they are read."""
+    """Opens a case through the API and answers its id; brings the pictures of `upload`, waits until they are read."""
     numbers = iter(range(1, 1000))
 
     def open_case(*, upload: list[Path] | None = None, name: str = "Rendered Person 50") -> int:
