@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -18,6 +19,9 @@ from django.http import HttpRequest, HttpResponse
 from accounts import events
 from accounts.middleware import actor_of
 from accounts.models import Laboratory, User
+from accounts.permissions import actor_for
+
+logger = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -37,7 +41,21 @@ class AccountAdapter(DefaultAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        super().send_notification_mail(template_prefix, user, context, email or user.email)
+        """Tell the laboratories' audit and the person what changed in how they sign in (allauth calls this for each).
+
+        The change stands when the mail server is away.
+        """
+        for laboratory in Laboratory.objects.filter(memberships__user=user).distinct():
+            events.security_changed.send(
+                sender=User,
+                actor=actor_for(user, laboratory),
+                laboratory=laboratory,
+                what=template_prefix.rpartition("/")[2],
+            )
+        try:
+            super().send_notification_mail(template_prefix, user, context, email or user.email)
+        except OSError:
+            logger.exception("No mail went to %s about %s", user.email, template_prefix)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         actor, _ = actor_of(user, request.session)

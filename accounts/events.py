@@ -12,4 +12,5 @@ token_revoked = Signal()  # token: ApiToken
 signed_in = Signal()  # methods: how, such as ["password", "mfa"]
 signed_out = Signal()
 sign_in_failed = Signal()  # email and address (the client's) of the attempt; actor is None
+security_changed = Signal()  # what: password_changed, totp_activated, webauthn_removed …, as allauth's mails are called
 role_changed = Signal()  # user: User, before and after: lists of roles; no roles: not in the laboratory

@@ -44,7 +44,7 @@ class Action(StrEnum):
     READ_AUDIT = "read a case's history"
     READ_LABORATORY = "see the laboratory's people"
     MANAGE_PEOPLE = "manage the laboratory's people"
-    MANAGE_TOKENS = "make and revoke their own API tokens"
+    MANAGE_TOKENS = "make and revoke API tokens"
 
 
 _EVERYONE = frozenset(Role)

@@ -47,6 +47,17 @@ def sign_in_failed(*, laboratory: Laboratory, email: str, address: str, **_: Any
     )
 
 
+@receiver(events.security_changed)
+def security_changed(*, actor: Actor | None, laboratory: Laboratory, what: str, **_: Any) -> None:
+    record(
+        actor=actor,
+        who="Operator of the installation",
+        laboratory=laboratory,
+        action="account.security_changed",
+        what=what,
+    )
+
+
 @receiver(events.role_changed)
 def role_changed(*, actor: Actor | None, laboratory: Laboratory, user: User, **change: Any) -> None:
     record(

@@ -91,6 +91,7 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",
     "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",
+    "account.security_changed": lambda e: f"changed how they sign in: {_class(e.detail.get('what'))}",
     "account.roles_changed": _roles,
     "token.created": lambda e: f"made the API token {e.detail.get('name', '')}".rstrip(),
     "token.revoked": lambda e: f"revoked the API token {e.detail.get('name', '')}".rstrip(),

@@ -9,6 +9,7 @@ from http import HTTPStatus
 import pytest
 from allauth.mfa.models import Authenticator
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -161,3 +162,18 @@ def test_what_is_no_credential_is_refused_in_words(cast: Cast, client: Client, c
         response = client.post(reverse("mfa_add_webauthn"), {"name": "x", "credential": broken})
         assert response.status_code == HTTPStatus.OK
     assert not Authenticator.objects.exists()
+
+
+def test_the_operator_helps_who_lost_every_key(cast: Cast, client: Client) -> None:
+    user = cast.technician.user
+    add_key(client, user, passwordless=False)
+    call_command("reset_second_factor", user.email.upper())
+    browser = Client()
+    browser.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
+    assert signed_in(browser)
+    event = AuditEvent.objects.filter(action="account.security_changed").order_by("-pk").first()
+    assert event is not None
+    assert (event.actor, event.actor_label) == (None, "Operator of the installation")
+    for email in (user.email, "nobody@example.org"):
+        with pytest.raises(CommandError, match=r"no second factor|Nobody signs in"):
+            call_command("reset_second_factor", email)

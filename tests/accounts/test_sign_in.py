@@ -189,6 +189,22 @@ def test_changing_the_password_needs_the_old_one_and_ends_other_sessions(cast: C
     assert not signed_in(other)
     assert mail.outbox[-1].to == [cast.technician.user.email]  # told by mail
     assert "changed" in mail.outbox[-1].body
+    event = AuditEvent.objects.get(action="account.security_changed")
+    assert (event.actor, event.detail) == (cast.technician.user, {"what": "password_changed"})
+
+
+def test_a_mail_server_that_is_away_undoes_no_change(
+    cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.message.EmailMessage.send", refuse)
+    sign_in(client, cast.technician.user)
+    new = {"password1": "nine unrelated green words", "password2": "nine unrelated green words"}
+    response = client.post(reverse("account_change_password"), new | {"oldpassword": PASSWORD})
+    assert response.status_code == HTTPStatus.FOUND
+    assert User.objects.get(pk=cast.technician.user.pk).check_password("nine unrelated green words")
 
 
 def test_an_authenticator_app_guards_the_account(cast: Cast, client: Client) -> None:
@@ -222,6 +238,10 @@ def test_an_authenticator_app_guards_the_account(cast: Cast, client: Client) -> 
     last = AuditEvent.objects.filter(action="account.signed_in").order_by("-pk").first()
     assert last is not None
     assert last.detail == {"methods": ["password", "mfa"]}
+    client.post(reverse("mfa_deactivate_totp"))
+    changed = AuditEvent.objects.get(action="account.security_changed")
+    assert (changed.actor, changed.detail) == (user, {"what": "totp_deactivated"})
+    assert "deactivated" in mail.outbox[-1].body
 
 
 def test_recovery_codes_work_once_and_guessing_codes_stops(cast: Cast, client: Client) -> None:
