@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--rendered-share", type=float, default=0.06, help="share of samples that are rendered pictures")
     train.add_argument("--from-scratch", action="store_true", help="no ImageNet start for the mobilenet")
+    train.add_argument("--start", type=Path, metavar="CHECKPOINT", help="go on from an earlier run on the same split")
     train.add_argument("--bfloat16", action="store_true", help="faster where the processor has it (measure first)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     _common(train)
@@ -82,6 +83,7 @@ def _train(arguments: argparse.Namespace) -> int:
         rendered_share=arguments.rendered_share,
         seed=arguments.seed,
         pretrained=not arguments.from_scratch,
+        start=str(arguments.start or ""),
         bfloat16=arguments.bfloat16,
     )
     pairs = [pair.partition("=") for pair in arguments.rename]

@@ -27,7 +27,7 @@ from mlcore.preprocessing import Preprocessing
 SPLITS = ("train", "validation", "test")
 GRADES = {"patient_id": "A", "patient": "A", "slide_id": "B", "slide": "B"}
 # Bits of 256 in which two difference hashes may differ and still be called the same picture, re-encoded or rescaled.
-NEAR = 12
+NEAR = 24
 
 
 class ManifestError(ValueError):

@@ -26,7 +26,7 @@ from mlcore.datasets import (
     render_squares,
     split_rows,
 )
-from mlcore.metrics import held_out_report, sensitivity_at_specificity
+from mlcore.metrics import held_out_report, operating_threshold
 from mlcore.networks import build, fold, parameter_count
 from mlcore.preprocessing import BY_TASK
 from mlcore.training import Samples, Settings, fit, load_checkpoint, predict
@@ -132,11 +132,13 @@ def release(experiment: Experiment, material: Material, out: Path, to: Path, *, 
     mask = np.array([name in malignant for name in classes])
     positive = mask[held_out.labels]
     score = _probabilities(logits, temperature)[:, mask].sum(axis=1)
-    threshold = sensitivity_at_specificity(positive, score, 0.95)[1]
+    threshold = operating_threshold(positive, score, 0.95)
     check = _rendered(task, 20, CHECK_SEED)
-    taught = _rendered(task, RENDERED[task], TRAINING_SEED)
-    known = [predict(network, part.squares, preprocessing)[1] for part in (train, taught)]
-    unusual = novelty.fit(np.concatenate([part.numpy() for part in known]), embeddings.numpy())
+    known = [train.squares]
+    if settings.rendered_share:
+        known.append(_rendered(task, RENDERED[task], TRAINING_SEED).squares)
+    seen = np.concatenate([predict(network, squares, preprocessing)[1].numpy() for squares in known])
+    unusual = novelty.fit(seen, embeddings.numpy())
 
     to.mkdir(parents=True, exist_ok=True)
     export.write_weights(to, state, unusual)
@@ -166,11 +168,9 @@ def release(experiment: Experiment, material: Material, out: Path, to: Path, *, 
             "split_grade": material.split.grade,
             "split": material.split.summary(),
             "set_aside": len(material.split.set_aside),
-            "settings": asdict(settings),
+            "settings": {**asdict(settings), "start": Path(settings.start).parent.name},
             "best_epoch": saved["best"]["epoch"],
-            "start": "ImageNet (torchvision IMAGENET1K_V1)"
-            if settings.network == "mobilenet" and settings.pretrained
-            else "random",
+            "start": _start(settings),
             "parameters": parameter_count(network),
         },
         metrics={
@@ -180,6 +180,15 @@ def release(experiment: Experiment, material: Material, out: Path, to: Path, *, 
     )
     write_card(to, card)
     return load_bundle(to)
+
+
+def _start(settings: Settings) -> str:
+    """Where the weights came from before this run, an earlier run's included, for the card."""
+    if settings.start:
+        earlier = Settings(**load_checkpoint(Path(settings.start))["settings"])
+        return f"{_start(earlier)}, then {earlier.epochs} epochs with {earlier.rendered_share:.0%} rendered"
+    pretrained = settings.network == "mobilenet" and settings.pretrained
+    return "ImageNet (torchvision IMAGENET1K_V1)" if pretrained else "random"
 
 
 def _rendered(task: str, each: int, seed: int) -> Samples:

@@ -33,16 +33,35 @@ def macro(confusion: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(np.trace(confusion) / max(np.sum(confusion), 1)), **means}
 
 
-def sensitivity_at_specificity(positive: np.ndarray, score: np.ndarray, specificity: float) -> tuple[float, float]:
-    """(sensitivity, threshold): the lowest threshold whose specificity on these rows is at least the one asked for.
+def sensitivity_at_specificity(positive: np.ndarray, score: np.ndarray, specificity: float) -> float:
+    """The highest sensitivity that any threshold reaches at a specificity of at least the one asked for.
 
-    `score >= threshold` counts as positive. Raises ValueError when only one of the two kinds is present.
+    Raises ValueError when only one of the two kinds is present.
     """
+    _need_both(positive)
+    false_rate, true_rate, _ = roc_curve(positive, score, drop_intermediate=False)
+    return float(true_rate[false_rate <= 1 - specificity + 1e-12].max())
+
+
+def operating_threshold(positive: np.ndarray, score: np.ndarray, specificity: float) -> float:
+    """The threshold (`score >= threshold` is positive) to freeze: best sum of sensitivity and specificity (Youden 1950)
+    among those whose specificity is at least the one asked for, half-way between scores, and nearest to 0.5 of equals.
+
+    Raises ValueError when only one of the two kinds is present.
+    """
+    _need_both(positive)
+    scores = np.unique(np.concatenate([score, [0.0, 1.0]]))
+    candidates = (scores[1:] + scores[:-1]) / 2
+    sensitivity = 1 - np.searchsorted(np.sort(score[positive]), candidates) / positive.sum()
+    reached = np.searchsorted(np.sort(score[~positive]), candidates) / (~positive).sum()
+    youden = np.where(reached >= specificity - 1e-12, sensitivity + reached, -1.0)
+    best = candidates[youden >= youden.max() - 1e-12]
+    return float(best[np.abs(best - 0.5).argmin()])
+
+
+def _need_both(positive: np.ndarray) -> None:
     if positive.all() or not positive.any():
         raise ValueError("sensitivity and specificity need both positive and negative pictures")
-    false_rate, true_rate, thresholds = roc_curve(positive, score, drop_intermediate=False)
-    last = int(np.flatnonzero(false_rate <= 1 - specificity + 1e-12)[-1])
-    return float(true_rate[last]), float(min(thresholds[last], 1.0))
 
 
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = 15) -> float:
@@ -77,7 +96,7 @@ def figures(
     if positive.any() and not positive.all():
         values |= {
             "malignant_auroc": float(roc_auc_score(positive, score)),
-            "sensitivity_at_specificity_95": sensitivity_at_specificity(positive, score, 0.95)[0],
+            "sensitivity_at_specificity_95": sensitivity_at_specificity(positive, score, 0.95),
             "sensitivity": float(told[positive].mean()),
             "specificity": float((~told[~positive]).mean()),
         }

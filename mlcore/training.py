@@ -35,6 +35,10 @@ class ResumeError(ValueError):
     """The checkpoint belongs to a run with other settings or other data."""
 
 
+class StartError(ValueError):
+    """The run to start from may have been taught what is held out here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that, with the data, decides the result. `rendered_share` of the samples are rendered pictures."""
@@ -50,6 +54,7 @@ class Settings:
     rendered_share: float = 0.06
     seed: int = 0
     pretrained: bool = True
+    start: str = ""  # checkpoint of an earlier run on the same split, whose last weights are the beginning
     bfloat16: bool = False
 
 
@@ -80,7 +85,12 @@ def fit(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
-    network = build(settings.network, len(classes), pretrained=settings.pretrained)
+    network = build(settings.network, len(classes), pretrained=settings.pretrained and not settings.start)
+    if settings.start:
+        earlier = load_checkpoint(Path(settings.start))
+        if earlier["data"] != data_digest or earlier["settings"]["seed"] != settings.seed:
+            raise StartError(f"{settings.start} was trained on other data or another split; start from one on the same")
+        network.load_state_dict(earlier["network"])
     network.to(device).to(memory_format=torch.channels_last)
     # A fresh head learns three times as fast as the layers under it, which start from ImageNet or from nothing.
     optimizer = torch.optim.AdamW(
@@ -99,6 +109,7 @@ def fit(
     best: dict[str, Any] = {"loss": float("inf")}
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
+        saved["settings"] = asdict(Settings(**saved["settings"]))
         for key, value in identity.items():
             if saved[key] != value:
                 raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
