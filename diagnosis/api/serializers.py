@@ -197,6 +197,7 @@ class CountSerializer(serializers.Serializer[Any]):
 
 class CellsSerializer(PartSerializer):
     blast_share = IntervalSerializer(allow_null=True)
+    acute_leukaemia = IntervalSerializer(allow_null=True, help_text="Probability of at least 20 % such cells.")
     not_counted = CountSerializer(many=True, help_text="Classes outside the differential, such as platelets.")
 
 

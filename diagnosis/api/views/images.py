@@ -60,7 +60,7 @@ class ImageView(ImageDoor):
         operation_id="correct_kind",
         summary="Say that it is a field, or a single cell; it is then read anew",
         request=KindInput,
-        responses=answers({200: ImageDetailSerializer}, 400, 404, 409, 413, 415),
+        responses=answers({200: ImageDetailSerializer}, 400, 404, 413, 415),
     )
     def patch(self, request: Request, image_id: int) -> Response:
         image = self.row().image
