@@ -33,6 +33,7 @@ def _embedded_secret() -> str:
 
 
 SECRET_KEY = env.str("SECRET_KEY", "") or (_embedded_secret() if EMBEDDED else "")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR / 'leukolens.sqlite3'}" if EMBEDDED else "")
 BROKER_URL = env.str("BROKER_URL", "filesystem://localhost/" if EMBEDDED else "")

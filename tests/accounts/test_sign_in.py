@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from cryptography.fernet import InvalidToken
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache
@@ -242,6 +244,16 @@ def test_an_authenticator_app_guards_the_account(cast: Cast, client: Client) -> 
     changed = AuditEvent.objects.get(action="account.security_changed")
     assert (changed.actor, changed.detail) == (user, {"what": "totp_deactivated"})
     assert "deactivated" in mail.outbox[-1].body
+
+
+def test_a_new_secret_key_keeps_second_factors_while_the_old_one_is_at_hand(cast: Cast, settings: Any) -> None:
+    TOTP.activate(cast.technician.user, "A" * 32)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key " * 5, [settings.SECRET_KEY]
+    factor = Authenticator.objects.get()
+    assert factor.wrap().validate_code(totp_code("A" * 32))
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(InvalidToken):
+        factor.wrap().validate_code(totp_code("A" * 32))
 
 
 def test_recovery_codes_work_once_and_guessing_codes_stops(cast: Cast, client: Client) -> None:
