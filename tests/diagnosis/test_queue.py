@@ -279,6 +279,13 @@ def test_a_picture_that_kills_its_worker_fails_alone(case: Case, settings: objec
     }
 
 
+def test_a_suspect_in_the_midst_of_the_queue_is_left_out_of_the_batch(case: Case) -> None:
+    first, suspect, last = waiting(case, 3)
+    Analysis.objects.filter(image=suspect).update(alone=True)
+    batches = [{a.image_id for a in queue.claim(worker="w").analyses} for _ in range(3)]
+    assert batches == [{first.pk, last.pk}, {suspect.pk}, set()]
+
+
 def test_an_attempt_among_neighbours_is_never_the_last(case: Case, settings: object) -> None:
     settings.ANALYSIS_MAX_ATTEMPTS = 1  # type: ignore[attr-defined]
     waiting(case, 3)
