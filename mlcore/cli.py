@@ -1,4 +1,4 @@
-"""`python -m mlcore train | export | predict`: what the modules do, from a shell."""
+"""`python -m mlcore train | export | card | predict`: what the modules do, from a shell."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     _common(export)
     export.set_defaults(run=_export)
 
+    card = commands.add_parser("card", help="what a bundle achieved on groups that its training never saw")
+    card.add_argument("--bundle", required=True, help="name of a shipped bundle, or the folder of any")
+    card.set_defaults(run=_card)
+
     predict = commands.add_parser("predict", help="read images and print one JSON object a line, in the order given")
     predict.add_argument("--bundle", required=True, help="name of a shipped bundle, or the folder of any")
     predict.add_argument("--engine", choices=ENGINES, default="auto")
@@ -107,6 +111,11 @@ def _export(arguments: argparse.Namespace) -> int:
     experiment = Experiment.load(arguments.out)
     material = Material.gather(experiment, arguments.cache)
     _told(release(experiment, material, arguments.out, arguments.to, version=arguments.version))
+    return 0
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    _told(load_bundle(arguments.bundle))
     return 0
 
 

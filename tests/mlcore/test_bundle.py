@@ -1,0 +1,82 @@
+"""Bundles: what ships is whole, small and sealed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlcore.bundle import MALIGNANT, TASKS, BundleError, Card, load_bundle, shipped_bundles
+
+NAMES = ["cell-cnn", "cell-mobilenet", "field-cnn", "field-mobilenet"]
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(load_bundle("field-cnn").path, tmp_path / "copy"))
+
+
+def test_four_ship_and_stay_small() -> None:
+    bundles = shipped_bundles()
+    assert [bundle.name for bundle in bundles] == NAMES
+    assert [f"{bundle.card.task}-{bundle.card.network}" for bundle in bundles] == NAMES
+    size = sum(file.stat().st_size for bundle in bundles for file in bundle.path.iterdir())
+    assert size <= 20_000_000
+    # The graph holds no weights of its own: they are stored once.
+    assert all(bundle.graph_path.stat().st_size < 50_000 for bundle in bundles)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_a_reader_must_know(name: str) -> None:
+    card = load_bundle(name).card
+    assert card.classes == TASKS[card.task]
+    assert set(card.malignant_classes) == MALIGNANT[card.task]
+    assert 0 < card.thresholds["malignant"] < 1
+    assert card.thresholds["novelty"] == 0.98
+    assert card.training["split_grade"] == {"cell": "A", "field": "C"}[card.task]
+    assert card.training["terms"]
+    assert 0 < card.training["settings"]["rendered_share"] < 0.5
+    held_out = card.metrics["held_out"]
+    assert held_out["images"] == card.training["split"]["test"]["images"] > 500
+    for name_of, figure in held_out["figures"].items():
+        low, high = figure["interval_95"]
+        assert low <= figure["value"] <= high, name_of
+    check = card.metrics["rendered_check"]
+    assert check["right"] >= 0.9 * check["images"]
+    assert not any(word in json.dumps(card.to_dict()) for word in ("/home", "/root", "/tmp"))
+
+
+def test_a_card_survives_its_file() -> None:
+    card = load_bundle("cell-cnn").card
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "graph.onnx"])
+def test_one_changed_byte_is_refused(copied: Path, name: str) -> None:
+    data = bytearray((copied / name).read_bytes())
+    data[-1] ^= 1
+    (copied / name).write_bytes(data)
+    with pytest.raises(BundleError, match="digest"):
+        load_bundle(copied)
+
+
+def test_a_changed_card_is_refused(copied: Path) -> None:
+    card = json.loads((copied / "card.json").read_text())
+    card["thresholds"]["malignant"] = 0.99
+    (copied / "card.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="digest"):
+        load_bundle(copied)
+
+
+def test_a_missing_file_and_a_broken_card_are_refused(copied: Path) -> None:
+    (copied / "graph.onnx").rename(copied / "elsewhere")
+    with pytest.raises(BundleError, match="cannot be read"):
+        load_bundle(copied)
+    (copied / "card.json").write_text("{")
+    with pytest.raises(BundleError, match="cannot be read"):
+        load_bundle(copied)
+
+
+def test_an_unknown_bundle_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="field-mobilenet"):
+        load_bundle(tmp_path / "nothing")
