@@ -86,7 +86,7 @@ class _TorchSession:
         self.torch = torch
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         # Convolutions in TensorFloat-32, the default on recent GPUs, would differ from the CPU by more than 1e-4.
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.backends.cudnn.allow_tf32 = False
         network = fold(build(bundle.card.network, len(bundle.card.classes)))
         state = {
             k: v.float() for k, v in load_tensors(str(bundle.weights_path)).items() if not k.startswith("novelty.")
