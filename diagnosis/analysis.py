@@ -225,6 +225,8 @@ def _opinions(batch: queue.Batch, pictures: list[Picture], contents: list[bytes]
             return predictor().predictor.read(contents, pictures[0].task)
         except ImageRefused as refusal:
             index = refusal.index
+            if index is None:
+                raise
             _fail(batch, [pictures[index]], str(refusal), final=True)
             del pictures[index], contents[index]
     return []

@@ -75,7 +75,6 @@ def _database() -> tuple[bool, str]:
 def _broker() -> tuple[bool, str]:
     with current_app.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=3)
-        broker.default_channel.close()
         return True, str(broker.transport.driver_type)
 
 
@@ -164,7 +163,8 @@ def _speed() -> Metric:
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for task, network, seconds, queued_at, finished_at in rows[:RECENT_ROWS]:
         samples[task, network, "reading"].append(seconds or 0.0)
-        samples[task, network, "total"].append((finished_at - queued_at).total_seconds())
+        if finished_at is not None:
+            samples[task, network, "total"].append((finished_at - queued_at).total_seconds())
     for labels, values in sorted(samples.items()):
         cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
         for quantile in (50, 95, 99):
