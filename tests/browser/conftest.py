@@ -150,4 +150,3 @@ def new_case(portal: Portal) -> Callable[..., int]:
         return case_id
 
     return open_case
-

@@ -93,7 +93,7 @@ def test_heat_map_lies_over_the_picture(visitor: Visitor, read_case: list[int]) 
         page.get_by_label("Class", exact=True).select_option("neutrophil")
     expect(page.locator("#heat-words")).to_contain_text("“Neutrophil”")
     with page.expect_response(re.compile(r"/heat/\d+\.png\?class=neutrophil")):
-        page.get_by_label("Network").select_option(label="MobileNet")
+        page.get_by_label("Network", exact=True).select_option(label="MobileNet")
     expect(page.locator("#heat-words")).to_contain_text("Where MobileNet")
     page.locator("#heat-opacity").focus()
     page.keyboard.press("Home")
@@ -102,7 +102,7 @@ def test_heat_map_lies_over_the_picture(visitor: Visitor, read_case: list[int]) 
 
 def test_an_unsaved_decision_says_so_and_is_sent_again(visitor: Visitor, read_case: list[int]) -> None:
     visit = visitor("pathologist")
-    visit.expected = ("Failed to load resource", "htmx:sendError", "ERR_INTERNET_DISCONNECTED")
+    visit.expected = ("Failed to load resource", "htmx:")  # what htmx itself logs of a request that found nobody
     page = visit.go(f"/images/{read_case[0]}/")
     agree = page.get_by_role("button", name=re.compile("^Agree"))
     expect(agree).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,26 @@ def test_from_upload_to_reviewed_verdict(visitor: Visitor, portal: Portal, smear
     expect(events).to_contain_text("Demo Technician uploaded apl-0.jpg")
     expect(events).to_contain_text(re.compile("Pathologist agreed that"))
     expect(events).to_contain_text(re.compile("Pathologist decided that .* shows monocyte"))
+
+
+def test_worklist_follows_what_is_being_read(
+    visitor: Visitor, portal: Portal, new_case: Callable[..., int], smears: Path
+) -> None:
+    case = new_case()
+    portal.kill("worker")
+    try:
+        portal.upload(case, (smears / "reactive-0.jpg").read_bytes(), "reactive-0.jpg")
+        page = visitor("pathologist").go("/")
+        page.evaluate("window.notReloaded = true")
+        row = page.locator(f"#case-{case}")
+        expect(row).to_contain_text("reading 0 of 1")
+        row.get_by_role("link").focus()
+    finally:
+        portal.start_worker()
+    expect(row).not_to_contain_text("reading", timeout=READ)
+    expect(row.locator(".read-bar")).to_contain_text("%")
+    expect(row.get_by_role("link")).to_be_focused()
+    assert page.evaluate("window.notReloaded") is True
 
 
 def test_known_patient_is_filled_in_and_a_conflict_is_told(visitor: Visitor, portal: Portal) -> None:
