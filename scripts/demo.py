@@ -72,7 +72,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        web = start("web.log", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "8", "--no-control-socket")
+        web = start(
+            "web.log", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "8", "--no-control-socket"
+        )
         worker = start(
             "worker.log", "celery", "-A", "config", "worker", "-B", "--concurrency", "1", "--loglevel", "INFO"
         )
