@@ -121,7 +121,12 @@ def load_rendered() -> Iterator[str]:
         images = phantom.rendered_smear(demo.story, seed=number) if demo.story else []
         for image in images:
             intake.receive_image(
-                actor=technician, case=case, data=image.data, name=image.filename, via=SmearImage.Via.COMMAND
+                actor=technician,
+                case=case,
+                data=image.data,
+                name=image.filename,
+                kind=image.kind,
+                via=SmearImage.Via.COMMAND,
             )
         yield f"{accession}: {len(images)} rendered pictures ({demo.story or 'none yet'})"
 
