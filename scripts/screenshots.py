@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.conftest import CHROMIUM_FLAGS  # noqa: E402
 from tests.portal import Portal  # noqa: E402
 from tests.servers import chromium_binary  # noqa: E402
 
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 LARGEST = 300_000  # bytes
 SIZES = {1440: {"viewport": {"width": 1440, "height": 900}}, 390: {"viewport": {"width": 390, "height": 844}}}
 PATIENCE = 600  # seconds for all readings
@@ -38,7 +38,7 @@ def main() -> None:
         token = portal.credentials["api_token"]
         portal.wait_for(lambda: is_read(portal, token), "the readings", seconds=PATIENCE, every=2.0)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium_binary(), args=CHROMIUM_FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium_binary(), args=FLAGS)
             state = sign_in(browser, portal)
             pages = review(browser, portal, state)
             for width, options in SIZES.items():

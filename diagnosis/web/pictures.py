@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from django.core.cache import cache
-from django.db.models import F
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -95,17 +94,18 @@ def _thumbnail(data: bytes) -> bytes:
 def image_heat(request: PageRequest, image_id: int, analysis_id: int) -> HttpResponseBase:
     """Where one network found signs of `?class=`: a square PNG that lies over the square that the network read."""
     readings = visible(Analysis.objects.filter(image=image_id), request.actor, "image__case__laboratory")
-    analysis = get_object_or_404(
-        readings.filter(activation__isnull=False).annotate(classes=F("release__card__classes")), pk=analysis_id
-    )
+    analysis = get_object_or_404(readings.select_related("release"), pk=analysis_id)
+    if analysis.activation is None or analysis.finished_at is None or not analysis.probabilities:
+        raise Http404("This network has not read the image yet.")
+    classes: list[str] = analysis.release.card["classes"]
     label = request.GET.get("class") or max(analysis.probabilities, key=analysis.probabilities.__getitem__)
-    if label not in analysis.classes:
+    if label not in classes:
         raise Http404(f"This network knows no class {label!r}.")
     etag = f"heat-{analysis.pk}-{label}-{int(analysis.finished_at.timestamp())}"
     if unchanged := _unchanged(request, etag):
         return unchanged
-    maps = np.frombuffer(analysis.activation, np.uint8).reshape(analysis.activation_shape)
-    data = render_heat(maps[analysis.classes.index(label)])
+    maps = np.frombuffer(bytes(analysis.activation), np.uint8).reshape(analysis.activation_shape)
+    data = render_heat(maps[classes.index(label)])
     return _private(HttpResponse(data, content_type="image/png"), etag)
 
 

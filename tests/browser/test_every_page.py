@@ -17,8 +17,8 @@ SETTLE = """new Promise((resolve) => requestAnimationFrame(() => requestAnimatio
   for (const each of document.getAnimations()) { try { each.finish(); } catch { each.cancel(); } }
   requestAnimationFrame(resolve);
 })))"""
-SMALL = """[...document.querySelectorAll("button, .btn, nav a, .rests-on a, select, summary, label.check, label.choice, input:not("
-  + "[type=hidden], [type=checkbox], [type=radio], [type=file], [type=range])")]
+SMALL = """[...document.querySelectorAll("button, .btn, nav a, .rests-on a, select, summary, "
+  + "label.check, label.choice, input:not([type=hidden], [type=checkbox], [type=radio], [type=file], [type=range])")]
   .filter((e) => e.checkVisibility({visibilityProperty: true}) && !e.closest(".visually-hidden"))
   .map((e) => [e, e.getBoundingClientRect()])
   .filter(([e, box]) => box.width && box.height < 39.5)
