@@ -7,11 +7,12 @@ pathologist would, and photographs the pages at 1440 and 390 px, light and dark.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,16 +120,36 @@ def review(browser: Browser, portal: Portal, state: dict[str, object]) -> dict[s
 
 
 def small(png: bytes) -> bytes:
-    """The same picture as a palette PNG below `LARGEST` bytes, with as many colours as fit."""
+    """The same picture as a palette PNG below `LARGEST` bytes.
+
+    The colours of the design keep their places in the palette, alone and half mixed with their backgrounds, so
+    that a rare red, amber or green stays what it means; the smear takes the rest.
+    """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colours in (256, 192, 128, 96, 64, 48, 32):
+    for colours in (256, 224, 192, 160, 144):
+        design = design_colours()[: colours - 64]
+        rest = picture.quantize(colours - len(design), kmeans=1).getpalette() or []
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([channel for colour in design for channel in colour] + rest)
         out = io.BytesIO()
-        picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            out, "PNG", optimize=True
-        )
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         if out.tell() < LARGEST:
             return out.getvalue()
     raise RuntimeError("this page does not fit into the size that the README allows")
+
+
+def design_colours() -> list[tuple[int, ...]]:
+    """The colours of `tokens.css`, then each of those that carry meaning half mixed with a light and a dark surface."""
+    text = (ROOT / "static" / "css" / "tokens.css").read_text()
+    pure = list(dict.fromkeys(ImageColor.getrgb(value)[:3] for value in re.findall(r"#[0-9a-f]{6}", text)))
+    grounds = [ImageColor.getrgb(colour) for colour in ("#ffffff", "#1d1925")]
+    signs = [colour for colour in pure if max(colour) - min(colour) > 60]
+    mixed = [
+        tuple((one + other) // 2 for one, other in zip(colour, ground, strict=True))
+        for colour in signs
+        for ground in grounds
+    ]
+    return [*pure, *mixed]
 
 
 if __name__ == "__main__":

@@ -118,6 +118,13 @@ def chance(value: float | None) -> str:
 
 
 @register.filter
+def interval(ends: dict[str, float]) -> str:
+    """`{"low", "high"}` of a probability → "91 % to 99 %", or one word where both ends read the same."""
+    low, high = chance(ends["low"]), chance(ends["high"])
+    return low if low == high else f"{low} to {high}"
+
+
+@register.filter
 def hundred(value: float, offset: float = 0.0) -> str:
     """0.31 → "31.0": a share as a length on a drawing 100 wide."""
     return f"{value * 100 + offset:.1f}"

@@ -120,7 +120,7 @@ function showHeat() {
 }
 
 function opacity() {
-  return Number(choice("heat-opacity")?.value ?? 60) / 100;
+  return Number(choice("heat-opacity")?.value ?? 45) / 100;
 }
 
 document.getElementById("heat-choice").parentElement.addEventListener("input", (event) => {
