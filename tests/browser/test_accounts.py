@@ -152,5 +152,6 @@ def test_the_pages_are_for_everybody(page: Any, cast: Cast, theme: str, width: i
     page.goto("/account/reauthenticate/")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
+    page.wait_for_url(WORKLIST)
     for path in confirmed:
         look(path)
