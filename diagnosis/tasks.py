@@ -3,19 +3,21 @@
 import time
 
 from celery import shared_task
+from django.conf import settings
 
 from diagnosis import analysis, queue, worker
 from diagnosis.waking import wake_workers
 
-#: One message keeps a process for about so many seconds; then it sends the next one, so that sweeps get their turn
-#: and a worker that is to stop stops soon.
+#: One message keeps a process for about so many seconds at most; then it sends the next one, so that sweeps get their
+#: turn and a worker that is to stop stops soon.
 TURN = 10.0
 
 
 @shared_task
 def wake() -> None:
     """Read batches until nothing waits."""
-    until = time.monotonic() + TURN
+    # The time limit runs for the whole turn: the last batch begins early enough to take a third of it (see run_batch).
+    until = time.monotonic() + min(TURN, settings.ANALYSIS_SOFT_LIMIT / 3)
     while analysis.run_batch(worker=worker.name()):
         if time.monotonic() > until:
             wake_workers()

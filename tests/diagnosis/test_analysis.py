@@ -299,6 +299,21 @@ def test_a_long_queue_is_read_in_turns(
     assert sent == [1]
 
 
+def test_a_turn_leaves_the_last_batch_its_time(
+    reader: Reader, case: Case, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turn and batch together stay within the time limit, or healthy batches would be cut in the middle."""
+    settings.ANALYSIS_BATCH_MAX, settings.ANALYSIS_SOFT_LIMIT = 2, 6  # type: ignore[attr-defined]
+    monkeypatch.setattr(tasks, "wake_workers", lambda: None)
+    waiting(case, 9)
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    reader.before = lambda contents: clock.__setitem__(0, clock[0] + 0.9)
+    tasks.wake()
+    assert len(reader.passes) == 3
+    assert clock[0] < settings.ANALYSIS_SOFT_LIMIT / 2  # type: ignore[attr-defined]
+
+
 def test_a_starting_worker_takes_back_what_its_dead_predecessors_held(reader: Reader, case: Case) -> None:
     waiting(case, 3)
     host = worker.name().split(":")[0]

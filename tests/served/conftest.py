@@ -21,11 +21,11 @@ _numbers = itertools.count(1)
 
 LIMITS = {
     "ANALYSIS_BATCH_MAX": "32",
-    "ANALYSIS_SOFT_LIMIT": "6",
-    "ANALYSIS_HARD_LIMIT": "7",
-    "ANALYSIS_LEASE": "8",
+    "ANALYSIS_SOFT_LIMIT": "12",
+    "ANALYSIS_HARD_LIMIT": "15",
+    "ANALYSIS_LEASE": "18",
     "ANALYSIS_RETRY_DELAY": "1",
-    "BROKER_VISIBILITY": "20",
+    "BROKER_VISIBILITY": "40",
     "SWEEP_EVERY": "1",
     "WORKER_HEARTBEAT": "1",
     "INFERENCE_ENGINE": "onnxruntime",
@@ -68,14 +68,14 @@ class Stage:
     def states(self) -> Counter[str]:
         return Counter(dict(self.ask("SELECT state, count(*) FROM diagnosis_analysis GROUP BY state")))
 
-    def wait_until(self, what: str, seconds: float = 60.0, **at_least: int) -> None:
+    def wait_until(self, what: str, seconds: float = 90.0, **at_least: int) -> None:
         """Until so many analyses are in each of the named states."""
         self.portal.wait_for(
             lambda: all(self.states()[state] >= number for state, number in at_least.items()),
             f"{what} ({at_least}; now {dict(self.states())})", seconds, every=0.05,
         )  # fmt: skip
 
-    def wait_until_settled(self, seconds: float = 90.0) -> None:
+    def wait_until_settled(self, seconds: float = 150.0) -> None:
         def settled() -> bool:
             return not (self.states()["queued"] or self.states()["running"])
 
