@@ -190,7 +190,7 @@ def test_the_stored_picture(technician: APIClient, case: Case, releases: object)
     stored = b"".join(answer.streaming_content)
     assert answer["Content-Type"] == "image/jpeg"
     assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert answer["Cache-Control"] == "private, no-cache"
     assert answer["ETag"] == f'"{image["stored_sha256"]}"'
     assert answer["Content-Disposition"] == f'inline; filename="leukolens-image-{image["id"]}.jpg"'
     assert Image.open(io.BytesIO(stored)).size == (image["width"], image["height"])

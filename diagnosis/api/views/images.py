@@ -94,7 +94,7 @@ class ImageFileView(ImageDoor):
             name = f"leukolens-image-{image.pk}.{image.format.lower().replace('jpeg', 'jpg')}"
             response = FileResponse(image.file.open("rb"), content_type=MEDIA_TYPES[image.format], filename=name)
         response.headers["ETag"] = etag
-        response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+        response.headers["Cache-Control"] = "private, no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
