@@ -29,6 +29,9 @@ for (const toggle of document.querySelectorAll("[data-theme-toggle]")) {
   });
 }
 
+// A form that came back starts where something has to be mended.
+document.querySelector("form [aria-invalid=true]")?.focus();
+
 const menus = document.querySelectorAll("[data-menu]");
 document.addEventListener("click", (event) => {
   for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;

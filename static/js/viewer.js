@@ -39,6 +39,12 @@ viewer.addHandler("open-failed", () => {
   problem.hidden = false;
 });
 
+// In the picture the arrows pan; OpenSeadragon's other letters (turn, mirror, pan by WASD) would hide those of the page.
+const pictureKeys = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "+", "=", "-", "_", "0"]);
+viewer.addHandler("canvas-key", (event) => {
+  if (!pictureKeys.has(event.originalEvent.key)) event.preventDefaultAction = true;
+});
+
 // Zoom.
 function zoom(factor) {
   viewer.viewport.zoomBy(factor);
