@@ -107,11 +107,11 @@ def review(browser: Browser, portal: Portal, state: dict[str, object]) -> dict[s
         page.goto(case, wait_until="networkidle")
 
     def image_page(page: Page) -> None:
-        page.goto(portal.url + images[3], wait_until="networkidle")
+        page.goto(f"{portal.url}{field}", wait_until="networkidle")
         page.wait_for_timeout(1_500)
 
     def heat_map(page: Page) -> None:
-        page.goto(f"{portal.url}{field}", wait_until="networkidle")
+        page.goto(portal.url + images[1], wait_until="networkidle")
         with page.expect_response(lambda answer: "/heat/" in answer.url):
             page.get_by_label("Heat map", exact=True).check()
         page.wait_for_timeout(1_500)
