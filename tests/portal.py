@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +33,7 @@ class Portal:
         self, *, database_url: str = "", broker_url: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
         self.var = Path(tempfile.mkdtemp(prefix="leukolens-portal-"))
+        atexit.register(shutil.rmtree, self.var, ignore_errors=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.served = bool(database_url)
