@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 from celery import current_app
@@ -82,10 +83,15 @@ def _dead_neighbours() -> set[str]:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process runs. One that has ended but was not yet waited for (a zombie, as a container whose first
+    process does not reap keeps them) answers signals, but reads nothing any more."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # no /proc on this system, or gone by now: the lease decides
+        return True
