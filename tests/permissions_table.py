@@ -232,6 +232,9 @@ API: dict[str, Route] = {
         GET="401 404 200 200 200 403",
         POST="401 404 201 201 403 403",
     ),
+    "api:case-image-batch": api(
+        "/api/v1/cases/{case}/images/batch/", {"file": "a picture"}, POST="401 404 200 200 403 403"
+    ),
     "api:case-history": api("/api/v1/cases/{case}/history/", GET="401 404 200 200 200 403"),
     "api:image": api(
         "/api/v1/images/{image}/", {"kind": "field"}, GET="401 404 200 200 200 403", PATCH="401 404 200 200 403 403"

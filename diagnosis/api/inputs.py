@@ -59,10 +59,7 @@ class CaseInput(Strict):
     patient = PatientInput()
 
 
-class ImageInput(Strict):
-    file = serializers.FileField(
-        allow_empty_file=True, help_text="One picture: JPEG, PNG, TIFF, BMP or WebP, told by its content."
-    )
+class PictureInput(Strict):
     kind = serializers.ChoiceField(
         SmearImage.Kind.choices, required=False, help_text="Told from the picture where not given."
     )
@@ -74,6 +71,20 @@ class ImageInput(Strict):
         if not math.isfinite(value):  # "nan" passes both bounds
             raise serializers.ValidationError("A valid number is required.", code="invalid")
         return value
+
+
+class ImageInput(PictureInput):
+    file = serializers.FileField(
+        allow_empty_file=True, help_text="One picture: JPEG, PNG, TIFF, BMP or WebP, told by its content."
+    )
+
+
+class ImagesInput(PictureInput):
+    file = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        allow_empty=False,
+        help_text="Pictures, each in a part of its own called `file`. `kind` and `um_per_pixel` hold for all of them.",
+    )
 
 
 class KindInput(Strict):

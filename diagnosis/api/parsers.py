@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.exceptions import TooManyFilesSent
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
@@ -27,14 +28,32 @@ class JSONParser(parsers.JSONParser):
             raise ParseError("This JSON is nested too deeply.") from None
 
 
-class OneFileParser(parsers.MultiPartParser):
-    """Multipart with one picture: a body that cannot be allowed is refused before it is read."""
+class BoundedParser(parsers.MultiPartParser):
+    """Multipart with pictures: a body that cannot be allowed is refused before it is read."""
+
+    what = "request"
+
+    def limit(self) -> int:
+        """The largest body, in bytes, without what multipart itself needs."""
+        return int(settings.INTAKE_MAX_REQUEST_BYTES)
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> parsers.DataAndFiles[Any, Any]:
         length = int((parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0)
-        if length > settings.INTAKE_MAX_BYTES + MULTIPART_ALLOWANCE:
-            megabytes = settings.INTAKE_MAX_BYTES / 1024 / 1024
-            raise Problem(413, "too_large", f"This file is too large: at most {megabytes:.0f} MB are accepted.")
-        return super().parse(stream, media_type, parser_context)
+        if length > self.limit() + MULTIPART_ALLOWANCE:
+            megabytes = self.limit() / 1024 / 1024
+            raise Problem(413, "too_large", f"This {self.what} is too large: at most {megabytes:.0f} MB are accepted.")
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except TooManyFilesSent:
+            raise Problem(
+                413, "too_many_files", f"Send at most {settings.INTAKE_MAX_FILES} files in one request."
+            ) from None
+
+
+class OneFileParser(BoundedParser):
+    what = "file"
+
+    def limit(self) -> int:
+        return int(settings.INTAKE_MAX_BYTES)

@@ -172,6 +172,30 @@ class ReceiptSerializer(ImageDetailSerializer):
         }
 
 
+class OutcomeSerializer(serializers.Serializer[Any]):
+    """What became of one file of several, from its name and the `intake.Outcome`."""
+
+    name = serializers.CharField()
+    status = serializers.ChoiceField(["accepted", "duplicate", "rejected"])
+    id = serializers.IntegerField(allow_null=True, help_text="Of the image; null where the file was not accepted.")
+    code = serializers.CharField(allow_blank=True, help_text="Why it was not accepted, for programs.")
+    remarks = serializers.ListField(child=serializers.CharField(), help_text="What a technician should know of it.")
+
+    def to_representation(self, received: Any) -> dict[str, Any]:
+        name, outcome = received
+        return {
+            "name": name,
+            "status": outcome.status,
+            "id": outcome.image.pk if outcome.image else None,
+            "code": outcome.code,
+            "remarks": [*outcome.flags, *([outcome.reason] if outcome.reason else [])],
+        }
+
+
+class OutcomesSerializer(serializers.Serializer[Any]):
+    outcomes = OutcomeSerializer(many=True, help_text="In the order of the files.")
+
+
 class IntervalSerializer(serializers.Serializer[Any]):
     """A share or probability, 0 to 1, between the ends of its 95 % interval."""
 

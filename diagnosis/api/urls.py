@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern] = [
     path("cases/", cases.CasesView.as_view(), name="cases"),
     path("cases/<int:case_id>/", cases.CaseView.as_view(), name="case"),
     path("cases/<int:case_id>/images/", cases.CaseImagesView.as_view(), name="case-images"),
+    path("cases/<int:case_id>/images/batch/", cases.CaseImageBatchView.as_view(), name="case-image-batch"),
     path("cases/<int:case_id>/history/", cases.CaseHistoryView.as_view(), name="case-history"),
     path("images/<int:image_id>/", images.ImageView.as_view(), name="image"),
     path("images/<int:image_id>/file/", images.ImageFileView.as_view(), name="image-file"),

@@ -12,9 +12,9 @@ from rest_framework.reverse import reverse
 from accounts.permissions import Action
 from diagnosis import audit, clinic, intake, worklist
 from diagnosis.api.filters import CaseFilter
-from diagnosis.api.inputs import CaseInput, ImageInput
+from diagnosis.api.inputs import CaseInput, ImageInput, ImagesInput
 from diagnosis.api.pagination import OpinionPages
-from diagnosis.api.parsers import OneFileParser
+from diagnosis.api.parsers import BoundedParser, OneFileParser
 from diagnosis.api.problems import Problem
 from diagnosis.api.schema import answers
 from diagnosis.api.serializers import (
@@ -23,6 +23,7 @@ from diagnosis.api.serializers import (
     CaseSerializer,
     EventSerializer,
     ImageBriefSerializer,
+    OutcomesSerializer,
     ReceiptSerializer,
 )
 from diagnosis.api.views.base import Door
@@ -153,7 +154,7 @@ class CaseImagesView(CaseDoor):
         case = self.case()
         values = self.parsed(ImageInput)
         if len(request.FILES.getlist("file")) > 1:
-            raise Problem(400, "one_file", "Send one file in each request.", field="file")
+            raise Problem(400, "one_file", "Send one file in each request, or several to images/batch/.", field="file")
         file = values["file"]
         outcome = intake.receive_image(
             actor=self.actor,
@@ -171,6 +172,41 @@ class CaseImagesView(CaseDoor):
         response = Response(receipt.data, status=200 if outcome.status == "duplicate" else 201)
         response["Location"] = reverse("api:image", args=[outcome.image.pk], request=request)
         return response
+
+
+class CaseImageBatchView(CaseDoor):
+    actions = {"POST": Action.UPLOAD_IMAGE}
+    parser_classes = [BoundedParser]
+    filter_backends = []
+
+    @extend_schema(
+        tags=["images"],
+        operation_id="upload_images",
+        summary="Add several pictures to a case; each ends as an outcome of its own",
+        description="A file that is refused never takes its neighbours down: the answer is 200 and says of each file "
+        "whether it was accepted, is a duplicate, or was rejected and why. Sending the same files again is safe.",
+        request={"multipart/form-data": ImagesInput},
+        responses=answers({200: OutcomesSerializer}, 400, 404, 413, 415),
+    )
+    def post(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        values = self.parsed(ImagesInput)
+        outcomes = [
+            (
+                file.name,
+                intake.receive_image(
+                    actor=self.actor,
+                    case=case,
+                    data=file,
+                    name=file.name,
+                    kind=values.get("kind"),
+                    um_per_pixel=values.get("um_per_pixel"),
+                    via=SmearImage.Via.API,
+                ),
+            )
+            for file in values["file"]
+        ]
+        return Response(OutcomesSerializer({"outcomes": outcomes}).data)
 
 
 #: Refusals that HTTP has a status of its own for; all others are 422.
