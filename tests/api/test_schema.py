@@ -52,7 +52,8 @@ def test_every_operation_is_told_of() -> None:
     assert set(raw["paths"]) == {
         f"/api/v1/{path}"
         for path in (
-            "cases/", "cases/{case_id}/", "cases/{case_id}/images/", "cases/{case_id}/images/batch/", "cases/{case_id}/history/", "images/{image_id}/",
+            "cases/", "cases/{case_id}/", "cases/{case_id}/images/", "cases/{case_id}/images/batch/",
+            "cases/{case_id}/history/", "images/{image_id}/",
             "images/{image_id}/file/", "images/{image_id}/decision/", "images/{image_id}/retry/", "patients/",
             "patients/{patient_id}/", "models/", "me/",
         )
