@@ -37,6 +37,11 @@ def read_case(portal: Portal, smears: Path, request: pytest.FixtureRequest) -> l
 def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
     page = visitor("pathologist").go("/")
     key = page.keyboard.press
+
+    def arrived(heading: str) -> None:
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        page.wait_for_load_state()  # the page's own keys work once its scripts have run
+
     key("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     key("/")
@@ -49,7 +54,7 @@ def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
             break
         key("Tab")
     key("Enter")
-    expect(page.get_by_role("heading", name="R-1")).to_be_visible()
+    arrived("R-1")
     for _ in range(40):
         if page.evaluate("Boolean(document.activeElement.closest('[data-gallery]'))"):
             break
@@ -57,23 +62,23 @@ def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
     key("ArrowRight")
     key("ArrowLeft")
     key("Enter")
-    expect(page.get_by_role("heading", name="#1 of 3")).to_be_visible()
+    arrived("#1 of 3")
     key("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     key("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     key("ArrowRight")
-    expect(page.get_by_role("heading", name="#2 of 3")).to_be_visible()
+    arrived("#2 of 3")
     # Inside the picture the page's letters mean the same, and the arrows pan instead of turning the page.
     page.locator(".openseadragon-canvas").first.focus()
     key("ArrowRight")
     key("h")
-    expect(page.get_by_role("heading", name="#2 of 3")).to_be_visible()
+    arrived("#2 of 3")
     expect(page.locator("#heat-words")).to_contain_text("Where CNN found signs of")
     key("a")
     expect(page.locator("#save-state")).to_have_text("✓ Saved")
     key("n")
-    expect(page.get_by_role("heading", name="#3 of 3")).to_be_visible()
+    arrived("#3 of 3")
     key("o")
     expect(page.locator("#label")).to_be_focused()
     page.keyboard.type("Lympho")
@@ -83,7 +88,7 @@ def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
     expect(page.locator(".decided-now")).to_contain_text("Lymphocyte")
     page.locator("#opinions").click()
     key("u")
-    expect(page.get_by_role("heading", name="R-1")).to_be_visible()
+    arrived("R-1")
 
 
 def test_heat_map_lies_over_the_picture(visitor: Visitor, read_case: list[int]) -> None:
