@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -119,13 +120,15 @@ def visitor(chromium: Browser, portal: Portal, sessions: dict[tuple[str, int], A
     assert found == []
 
 
+_numbers = itertools.count(1)  # one portal serves all tests of a session
+
+
 @pytest.fixture
 def new_case(portal: Portal) -> Callable[..., int]:
     """Opens a case through the API and answers its id; brings the pictures of `upload`, waits until they are read."""
-    numbers = iter(range(1, 1000))
 
     def open_case(*, upload: list[Path] | None = None, name: str = "Rendered Person 50") -> int:
-        number = f"{id(numbers) % 100000}-{next(numbers)}"
+        number = next(_numbers)
         status, case = portal.request(
             "POST", "/api/v1/cases/", token=portal.credentials["api_token"],
             body=json.dumps(
