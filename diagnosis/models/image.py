@@ -4,6 +4,9 @@ from django.utils import timezone
 
 from diagnosis.models.case import Case
 
+#: Of the stored file, by its format; TIFF and BMP are stored as PNG.
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+
 
 class SmearImage(models.Model):
     """One stored picture of a case. Written only by `diagnosis.intake`."""

@@ -20,9 +20,9 @@ from PIL import Image
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action, visible
 from diagnosis.models import Analysis, SmearImage
+from diagnosis.models.image import MEDIA_TYPES
 from mlcore import images
 
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 THUMB_SIDE = 360  # px, short side: sharp in a 180 px tile on a dense screen
 HEAT_SIDE = 384  # px

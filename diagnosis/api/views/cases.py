@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -39,6 +42,18 @@ class CaseDoor(Door):
             return worklist.case_page(actor=self.actor, case_id=self.kwargs["case_id"])
         except Case.DoesNotExist:
             raise Http404 from None
+
+    def received(self, case: Case, file: UploadedFile, values: dict[str, Any]) -> intake.Outcome:
+        """What became of one file; `values`: a `PictureInput` as it was read."""
+        return intake.receive_image(
+            actor=self.actor,
+            case=case,
+            data=file,
+            name=file.name or "",
+            kind=values.get("kind"),
+            um_per_pixel=values.get("um_per_pixel"),
+            via=SmearImage.Via.API,
+        )
 
     def answer(self, case: Case, status: int = 200) -> Response:
         images = list(case.images.order_by("id")[:IMAGES_WITHIN_CASE])
@@ -155,16 +170,7 @@ class CaseImagesView(CaseDoor):
         values = self.parsed(ImageInput)
         if len(request.FILES.getlist("file")) > 1:
             raise Problem(400, "one_file", "Send one file in each request, or several to images/batch/.", field="file")
-        file = values["file"]
-        outcome = intake.receive_image(
-            actor=self.actor,
-            case=case,
-            data=file,
-            name=file.name,
-            kind=values.get("kind"),
-            um_per_pixel=values.get("um_per_pixel"),
-            via=SmearImage.Via.API,
-        )
+        outcome = self.received(case, values["file"], values)
         if outcome.image is None:
             raise Problem(_REFUSED.get(outcome.code, 422), outcome.code, outcome.reason, field="file")
         row = worklist.image_page(actor=self.actor, image_id=outcome.image.pk)
@@ -191,21 +197,7 @@ class CaseImageBatchView(CaseDoor):
     def post(self, request: Request, case_id: int) -> Response:
         case = self.case()
         values = self.parsed(ImagesInput)
-        outcomes = [
-            (
-                file.name,
-                intake.receive_image(
-                    actor=self.actor,
-                    case=case,
-                    data=file,
-                    name=file.name,
-                    kind=values.get("kind"),
-                    um_per_pixel=values.get("um_per_pixel"),
-                    via=SmearImage.Via.API,
-                ),
-            )
-            for file in values["file"]
-        ]
+        outcomes = [(file.name, self.received(case, file, values)) for file in values["file"]]
         return Response(OutcomesSerializer({"outcomes": outcomes}).data)
 
 

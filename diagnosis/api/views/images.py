@@ -19,8 +19,7 @@ from diagnosis.api.schema import answers
 from diagnosis.api.serializers import ImageDetailSerializer
 from diagnosis.api.views.base import Door
 from diagnosis.models import SmearImage
-
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+from diagnosis.models.image import MEDIA_TYPES
 
 #: Refusals that have nothing wrong in themselves: the image is not, or no longer, in the state they speak of.
 _NOT_NOW = {"nothing_read", "reading_changed"}
