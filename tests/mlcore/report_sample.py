@@ -84,7 +84,9 @@ def patients() -> list[dict[str, Any]]:
                 "images": nucleated + int(rng.integers(2, 40)),
                 "nucleated": nucleated,
                 "blast_share": {name: round(value, 4) for name, value in share.items()},
-                "malignant": {"labelled": labelled >= 0.2, "predicted": predicted >= 0.2},
+                "promyelocyte_share": {"labelled": 0.0, "predicted": 0.02, "low": 0.0, "high": 0.06},
+                "malignant": {"labelled": round(labelled * nucleated), "predicted": round(predicted * nucleated)},
+                "decision": {"labelled": labelled >= 0.2, "predicted": predicted >= 0.2},
             }
         )
     return found
@@ -170,6 +172,7 @@ def sample() -> dict[str, Any]:
         "format": 2,
         "banner": "Research use only – not for diagnostic use.",
         "basis": "out-of-fold",
+        "warnings": [],
         "basis_words": "Every picture was read by a network that had seen no picture of the same patient.",
         **{name: interval(value) for name, value in HEADLINE.items()},
         "sensitivity_at_specificity": operating_points("sensitivity", "specificity", (0.937, 0.889, 0.731)),
@@ -180,6 +183,7 @@ def sample() -> dict[str, Any]:
             "bias": interval(0.008, 0.008),
             "agreement_20": interval(0.951, 0.04),
             "patients": len(everyone),
+            "line": 0.2,
         },
         "identity": {
             "bundle": "cell-mobilenet",
@@ -213,6 +217,7 @@ def sample() -> dict[str, Any]:
             "duplicates": {"exact": 2, "near": 5, "set_aside": 7},
             "absent_classes": [],
             "mapped": {"lymphoblast": "blast"},
+            "left_out": {"artefact": 3},
             "unreadable": [{"path": "blast/P03_0009.jpg", "why": "cut off at 62 %"}],
         },
         "networks": {
@@ -244,6 +249,10 @@ def sample() -> dict[str, Any]:
                 for p in (0.01, 0.05, 0.1, 0.2, 0.5)
             ],
         },
+        "roc": {
+            "sensitivity": [0.0, 0.71, 0.81, 0.889, 0.937, 0.985, 1.0],
+            "specificity": [1.0, 0.99, 0.975, 0.951, 0.901, 0.7, 0.0],
+        },
         "per_class": per_class(counts),
         "confusion": {
             "classes": CELL,
@@ -265,7 +274,7 @@ def sample() -> dict[str, Any]:
             "trials": [
                 {
                     "number": i,
-                    "state": ("COMPLETE", "PRUNED", "COMPLETE", "COMPLETE", "FAIL")[i % 5],
+                    "state": ("complete", "pruned", "complete", "complete", "fail")[i % 5],
                     "value": None
                     if i % 5 == 4
                     else round(0.93 + 0.03 * (1 - math.exp(-i / 5)) * float(rng.random()), 4),
@@ -324,6 +333,7 @@ def sample() -> dict[str, Any]:
                 }
                 for name in CORRUPTIONS
             },
+            "clean": {name: HEADLINE[name] for name in ("malignant_auroc", "accuracy", "macro_f1")},
             "images": 800,
             "mean_loss_medium": 0.031,
         },
@@ -338,8 +348,9 @@ def sample() -> dict[str, Any]:
         },
         "explanation": {
             "deletion": {
-                "by_map": [[x, round(0.93 * math.exp(-4 * x) + 0.05, 3)] for x in removed],
-                "by_chance": [[x, round(0.93 * math.exp(-1.3 * x) + 0.02, 3)] for x in removed],
+                "shares": removed,
+                "by_map": [round(0.93 * math.exp(-4 * x) + 0.05, 3) for x in removed],
+                "by_chance": [round(0.93 * math.exp(-1.3 * x) + 0.02, 3) for x in removed],
             },
             "images": 200,
             "words": "Blanking what the map marks lowers the probability faster than blanking at random.",
