@@ -19,7 +19,7 @@ LEVELS = ("0.90", "0.95", "0.99")  # at which sensitivity and specificity are re
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "malignant_auroc", "malignant_auprc", "ece", "brier")
 FIGURES = (*HEADLINE, "sensitivity", "specificity", "sensitivity_at_specificity_95")
 
-_CELLS = 4_000_000  # resamples x pictures looked at together: bounds memory to some hundred megabytes
+_CELLS = 500_000  # resamples x pictures looked at together: what the processor keeps at hand
 _SLACK = 1e-12  # a specificity of 0.95 is reached by 19 of 20, whatever the rounding says
 
 Threshold = float | np.ndarray  # one for all rows, or (N,) where each fold has its own
