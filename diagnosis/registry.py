@@ -25,8 +25,13 @@ def register_shipped() -> list[ModelRelease]:
 
 def register(bundle: Bundle, *, stage: Stage = Stage.ACTIVE) -> ModelRelease:
     """The release of `bundle` at `stage`. The one that was active before it retires; what it had not read yet, the
-    new one reads."""
+    new one reads. Raises BundleError for a network of split grade D: nobody knows what it does with a new patient."""
     card = bundle.card
+    if card.training.get("split_grade") == "D":
+        raise BundleError(
+            f"the bundle {bundle.name} cannot be released: its figures are of a split by picture (grade D), with the "
+            "same patients in training and in test; train it again with --group"
+        )
     with transaction.atomic():
         siblings = list(ModelRelease.objects.select_for_update().filter(task=card.task, network=card.network))
         release = next((known for known in siblings if known.digest == card.digest), None)

@@ -19,7 +19,9 @@ from tests.smears import make_image
 pytestmark = pytest.mark.django_db
 
 
-def make_bundle(folder: Path, *, task: str = "cell", network: str = "cnn", version: str = "1.0.0") -> Bundle:
+def make_bundle(
+    folder: Path, *, task: str = "cell", network: str = "cnn", version: str = "1.0.0", grade: str = "A"
+) -> Bundle:
     path = folder / f"{task}-{network}-{version}"
     path.mkdir(parents=True)
     (path / bundles.WEIGHTS).write_bytes(version.encode())
@@ -27,7 +29,7 @@ def make_bundle(folder: Path, *, task: str = "cell", network: str = "cnn", versi
     card = Card(
         task=task, network=network, version=version, classes=TASKS[task],
         malignant_classes=tuple(sorted(bundles.MALIGNANT[task])), preprocessing=Preprocessing(size=128),
-        temperature=1.0, thresholds={"malignant": 0.5, "novelty": 0.99}, training={}, metrics={},
+        temperature=1.0, thresholds={"malignant": 0.5, "novelty": 0.99}, training={"split_grade": grade}, metrics={},
     )  # fmt: skip
     bundles.write_card(path, card)
     return bundles.load_bundle(path)
@@ -89,6 +91,15 @@ def test_a_shadow_leaves_the_active_one_in_place(tmp_path: Path) -> None:
     shadow = registry.register(make_bundle(tmp_path, version="2"), stage=ModelRelease.Stage.SHADOW)
     assert registry.active("cell") == [active]
     assert set(registry.reading()) == {active, shadow}
+
+
+@pytest.mark.parametrize("stage", ModelRelease.Stage)
+def test_a_network_that_was_split_by_picture_is_never_released(tmp_path: Path, stage: ModelRelease.Stage) -> None:
+    before = registry.register(make_bundle(tmp_path))
+    with pytest.raises(BundleError, match="grade D"):
+        registry.register(make_bundle(tmp_path, version="2.0.0", grade="D"), stage=stage)
+    assert list(ModelRelease.objects.all()) == [before]
+    assert registry.active("cell") == [before]
 
 
 def test_images_from_before_the_models_are_read_after_all(cast: Cast) -> None:
