@@ -42,7 +42,7 @@ def read_files(
             return f"This file cannot be opened: {error.strerror}."
 
     with ThreadPoolExecutor() as pool:
-        for batch in _ahead(pool, paths, prepare):
+        for batch in ahead(pool, paths, prepare):
             prepared = [picture.result() for _, picture in batch]
             opinions = iter(predictor.read_prepared([part for part in prepared if not isinstance(part, str)], task))
             for (name, _), part in zip(batch, prepared, strict=True):
@@ -58,10 +58,10 @@ def read_files(
                 }
 
 
-def _ahead(pool: ThreadPoolExecutor, paths: Iterable[tuple[str, Path]], prepare: Any) -> Iterator[list[Any]]:
+def ahead(pool: ThreadPoolExecutor, paths: Iterable[tuple[Any, Any]], prepare: Any) -> Iterator[list[Any]]:
     """Batches of (name, future), of which AHEAD more are under way while the caller works on one."""
     todo = iter(paths)
-    waiting: deque[list[tuple[str, Future[Prepared | str]]]] = deque()
+    waiting: deque[list[tuple[Any, Future[Any]]]] = deque()
     while True:
         while len(waiting) <= AHEAD and (part := list(islice(todo, MICRO_BATCH))):
             waiting.append([(name, pool.submit(prepare, path)) for name, path in part])
