@@ -1,0 +1,158 @@
+"""`python -m mlcore evaluate | report`: what a network is worth, on a laboratory's pictures or out of fold."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from mlcore.bundle import Bundle, load_bundle
+from mlcore.engines import ENGINES
+
+MAP_HELP = "two columns, their label and our class (“-” leaves out), or the same as JSON"
+SAID = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "mcc": "Matthews correlation",
+    "malignant_auroc": "malignant AUROC",
+    "malignant_auprc": "malignant AUPRC",
+    "ece": "calibration error (ECE)",
+    "brier": "Brier score",
+}
+
+
+def add_to(commands: Any) -> None:
+    """Add both commands to the subparsers of `python -m mlcore`."""
+    evaluate = commands.add_parser("evaluate", help="measure a bundle on labelled pictures and write a report")
+    evaluate.add_argument("--bundle", required=True, help="name of a shipped bundle, or the folder of any")
+    evaluate.add_argument("--manifest", type=Path, required=True, help="CSV with path, label and the group column")
+    evaluate.add_argument(
+        "--group", help="column that says whose a picture is, such as patient_id; without it, grade D"
+    )
+    evaluate.add_argument("--map", type=Path, metavar="FILE", help=MAP_HELP)
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    evaluate.add_argument("--alone", action="store_true", help="without the other network of the task beside it")
+    evaluate.add_argument("--sibling", help="the other network, if not the shipped one: a name or a folder")
+    evaluate.add_argument(
+        "--quick", action="store_true", help="without robustness, novelty, explanation and cost: a pass through it each"
+    )
+    evaluate.add_argument(
+        "--prevalence",
+        type=_share,
+        action="append",
+        metavar="SHARE",
+        help="share of malignant pictures to state predictive values for, 0 to 1; may be given several times",
+    )
+    evaluate.add_argument("--engine", choices=ENGINES, default="auto")
+    evaluate.add_argument("--threads", type=int, help="threads of one forward pass (all cores if not given)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of resampling and of the sample for robustness")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+    return value
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mlcore.evaluation import Wish, evaluate
+    from mlcore.manifest import read_map
+    from mlcore.report.building import write
+    from mlcore.report.headline import PREVALENCES
+
+    if arguments.alone and arguments.sibling:
+        raise ValueError("--alone leaves the other network out; do not name one with --sibling")
+    bundle = load_bundle(arguments.bundle)
+    sibling = load_bundle(arguments.sibling) if arguments.sibling else None
+    mapping = read_map(arguments.map) if arguments.map else {}
+    ready(arguments.out)
+    wish = Wish(
+        arguments.manifest,
+        group=arguments.group,
+        mapping=mapping,
+        sibling=sibling,
+        alone=arguments.alone,
+        quick=arguments.quick,
+        prevalences=sorted(arguments.prevalence or PREVALENCES),
+        engine=arguments.engine,
+        threads=arguments.threads,
+        seed=arguments.seed,
+        command=_command(arguments, bundle),
+    )
+    report = evaluate(bundle, wish)
+    _, page = write(report, arguments.out)
+    print("\n".join(told(report)))
+    print(f"Report: {page} and {page.with_suffix('.json').name} beside it")
+    return 0
+
+
+def ready(out: Path) -> None:
+    """The folder of a report, made before the work begins. Raises ValueError where nothing can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"nothing can be written to {out}: {error.strerror}") from error
+
+
+def _command(arguments: argparse.Namespace, bundle: Bundle) -> str:
+    """What was asked, with files by their names alone: folders are this machine's affair."""
+    words = ["python", "-m", "mlcore", "evaluate", "--bundle", bundle.name, "--manifest", arguments.manifest.name]
+    for option, value in (
+        ("--group", arguments.group),
+        ("--map", arguments.map and arguments.map.name),
+        ("--sibling", arguments.sibling and Path(arguments.sibling).name),
+    ):
+        words += [option, value] if value else []
+    words += ["--alone"] if arguments.alone else []
+    words += ["--quick"] if arguments.quick else []
+    for share in arguments.prevalence or ():
+        words += ["--prevalence", f"{share:g}"]
+    words += ["--seed", str(arguments.seed)] if arguments.seed else []
+    return shlex.join([*words, "--out", "DIR"])
+
+
+def told(report: dict[str, Any]) -> list[str]:
+    """A report in a few lines for a shell."""
+    from mlcore.report.prose import counted, group_noun, name_of, ranged
+
+    identity, data, operating = report["identity"], report["data"], report["operating"]
+    groups = "" if data["grade"] == "D" else f" of {counted(data['groups'], group_noun(report))}"
+    lines = [
+        f"{identity['bundle']} {identity['version']} on {identity['manifest']}: "
+        f"{counted(data['images'])}{groups}, grade {data['grade']}",
+        report["banner"],
+        *(f"! {warning}" for warning in report["warnings"]),
+    ]
+    for name, said in SAID.items():
+        lines.append(f"  {said:26} {_figure(report[name])}")
+    for what in ("sensitivity", "specificity"):
+        figure = operating[what]
+        said = f"{what} at the frozen threshold"
+        lines.append(f"  {said} {ranged(figure) if figure['value'] is not None else '– ' + figure['why']}")
+    share = report["blast_share"]
+    if share and share["mean_absolute_error"]["value"] is not None:
+        error = share["mean_absolute_error"]
+        lines.append(f"  blast share is off by {100 * error['value']:.1f} points on average of {share['patients']}")
+    for difference in report["differences"]:
+        if difference["figure"] == "malignant_auroc" and difference["low"] is not None:
+            apart = "" if difference["low"] > 0 or difference["high"] < 0 else ": these pictures do not tell them apart"
+            a, b = name_of(difference["a"]), name_of(difference["b"])
+            lines.append(f"  {a} less {b}, malignant AUROC: {_figure(difference, sign='+')}{apart}")
+    return lines
+
+
+def _figure(figure: dict[str, Any], sign: str = "") -> str:
+    if figure["value"] is None:
+        return f"–  {figure['why']}"
+    value = f"{figure['value']:{sign}.3f}"
+    return value if figure["low"] is None else f"{value}  ({figure['low']:{sign}.3f} to {figure['high']:{sign}.3f})"
