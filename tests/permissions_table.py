@@ -70,6 +70,10 @@ PAGES: dict[str, Route] = {
     "image-file": page("/images/{image}/file", GET="302 404 200 200 200"),
     "image-thumb": page("/images/{image}/thumb", GET="302 404 200 200 200"),
     "image-heat": page("/images/{image}/heat/{analysis}.png", GET="302 404 200 200 200"),
+    # ---- the models are the same for every laboratory. This one's report is not on the machine.
+    "model-list": page("/models/", GET="302 200 200 200 200"),
+    "model": page("/models/{release}/", GET="302 200 200 200 200"),
+    "model-report": page("/models/{release}/report.json", GET="302 404 404 404 404"),
     # ---- one's own account, and the people of the laboratory. The token is the pathologist's; the person to change
     # is the first laboratory's technician.
     "accounts:profile": page("/account/profile/", GET="302 200 200 200 200"),

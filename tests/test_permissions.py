@@ -90,6 +90,7 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
         "patient": case.patient_id,
         "image": image.pk,
         "analysis": analysis.pk,
+        "release": analysis.release_id,
         "token": own.pk,
         "person": cast.technician.user.pk,
         "key": add_key(pages["pathologist"]),

@@ -221,6 +221,12 @@ def exact(moment: datetime | None) -> str:
 
 
 @register.filter
+def thousands(count: int | None) -> str:
+    """2222188 → "2,222,188"."""
+    return "–" if count is None else f"{count:,}"
+
+
+@register.filter
 def megabytes(size: int) -> str:
     """Bytes in the units of a file manager: "64 MB", "1.5 MB", "17 kB"."""
     if size < 100 * 1024:

@@ -154,6 +154,7 @@ def case_context(request: PageRequest, found: Case) -> dict[str, Any]:
         "rows": rows,
         "numbers": numbers,
         "assessment": found.assessment,
+        "releases": list({analysis.release.pk: analysis.release for row in rows for analysis in row.analyses}.values()),
         "waiting": waiting,
         "read": len(rows) - waiting,
         "failed": sum(row.status == "failed" for row in rows),

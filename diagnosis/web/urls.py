@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from diagnosis.web import cases, images, new_case, pictures, uploads
+from diagnosis.web.releases import views as releases
 
 urlpatterns: list[URLPattern] = [
     path("", cases.case_list, name="case-list"),
@@ -19,4 +20,7 @@ urlpatterns: list[URLPattern] = [
     path("images/<int:image_id>/file", pictures.image_file, name="image-file"),
     path("images/<int:image_id>/thumb", pictures.image_thumb, name="image-thumb"),
     path("images/<int:image_id>/heat/<int:analysis_id>.png", pictures.image_heat, name="image-heat"),
+    path("models/", releases.model_list, name="model-list"),
+    path("models/<int:release_id>/", releases.model, name="model"),
+    path("models/<int:release_id>/report.json", releases.model_report, name="model-report"),
 ]

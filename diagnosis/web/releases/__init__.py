@@ -1,0 +1,1 @@
+"""The model pages: what each release of a network achieved, on whom, and where not to trust it."""
