@@ -53,7 +53,7 @@ def test_pages_of_the_clinic(visitor: Visitor, portal: Portal, new_case: Callabl
     found: list[str] = []
     for path in (
         "/", "/?q=nobody-is-called-this", "/cases/new/", f"/cases/{empty}/", f"/cases/{full}/",
-        f"/cases/{full}/history/", f"/images/{image}/", "/cases/999999/", "/account/people/",
+        f"/cases/{full}/history/", f"/images/{image}/", "/cases/999999/", "/account/people/", "/models/",
     ):  # fmt: skip
         visit.go(path).wait_for_load_state("networkidle")
         found += examine(visit.page)
