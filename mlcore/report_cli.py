@@ -50,6 +50,18 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--seed", type=int, default=0, help="of resampling and of the sample for robustness")
     evaluate.set_defaults(run=_evaluate)
 
+    report = commands.add_parser("report", help="the out-of-fold report of a bundle from its cross-validation")
+    report.add_argument("--bundle", required=True, help="name of a shipped bundle, or the folder of any")
+    report.add_argument("--validated", type=Path, required=True, metavar="RUN", help="folder of its cross-validation")
+    report.add_argument("--study", type=Path, help="folder of the search that its settings came from")
+    report.add_argument("--sibling", help="the other network's bundle, to stand beside it")
+    report.add_argument("--sibling-validated", type=Path, metavar="RUN", help="folder of that one's cross-validation")
+    report.add_argument("--manifest", type=Path, required=True, help="the CSV that was cross-validated")
+    report.add_argument("--group", help="the column that its folds were cut by")
+    report.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    report.add_argument("--cache", type=Path, default=Path("var/cache"), help="folder for decoded pictures")
+    report.set_defaults(run=_report)
+
 
 def _share(text: str) -> float:
     try:
@@ -84,12 +96,39 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         threads=arguments.threads,
         seed=arguments.seed,
-        command=_command(arguments, bundle),
+        command=_command("evaluate", arguments, bundle),
     )
     report = evaluate(bundle, wish)
     _, page = write(report, arguments.out)
     print("\n".join(told(report)))
     print(f"Report: {page} and {page.with_suffix('.json').name} beside it")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from mlcore.report.building import write
+    from mlcore.report.validated import Validated, keep, report_of
+
+    if bool(arguments.sibling) != bool(arguments.sibling_validated):
+        raise ValueError("--sibling and --sibling-validated go together: name both or neither")
+    ready(arguments.out)
+    validated = Validated.load(load_bundle(arguments.bundle), arguments.validated)
+    sibling = None
+    if arguments.sibling:
+        sibling = Validated.load(load_bundle(arguments.sibling), arguments.sibling_validated)
+    report = report_of(
+        validated,
+        manifest=arguments.manifest,
+        group=arguments.group,
+        cache=arguments.cache,
+        sibling=sibling,
+        study=arguments.study,
+        command=_command("report", arguments, validated.bundle),
+    )
+    _, page = write(report, arguments.out)
+    kept = keep(report, validated.bundle)
+    print("\n".join(told(report)))
+    print(f"Report: {page} and {page.with_suffix('.json').name} beside it; kept with the bundle as {kept.name}")
     return 0
 
 
@@ -104,20 +143,17 @@ def ready(out: Path) -> None:
         raise ValueError(f"nothing can be written to {out}: {error.strerror}") from error
 
 
-def _command(arguments: argparse.Namespace, bundle: Bundle) -> str:
+def _command(name: str, arguments: argparse.Namespace, bundle: Bundle) -> str:
     """What was asked, with files by their names alone: folders are this machine's affair."""
-    words = ["python", "-m", "mlcore", "evaluate", "--bundle", bundle.name, "--manifest", arguments.manifest.name]
-    for option, value in (
-        ("--group", arguments.group),
-        ("--map", arguments.map and arguments.map.name),
-        ("--sibling", arguments.sibling and Path(arguments.sibling).name),
-    ):
-        words += [option, value] if value else []
-    words += ["--alone"] if arguments.alone else []
-    words += ["--quick"] if arguments.quick else []
-    for share in arguments.prevalence or ():
+    words = ["python", "-m", "mlcore", name, "--bundle", bundle.name]
+    for option in ("validated", "study", "sibling", "sibling_validated", "manifest", "group", "map"):
+        value = getattr(arguments, option, None)
+        if value:
+            words += [f"--{option.replace('_', '-')}", value if option == "group" else Path(value).name]
+    words += [f"--{option}" for option in ("alone", "quick") if getattr(arguments, option, False)]
+    for share in getattr(arguments, "prevalence", None) or ():
         words += ["--prevalence", f"{share:g}"]
-    words += ["--seed", str(arguments.seed)] if arguments.seed else []
+    words += ["--seed", str(arguments.seed)] if getattr(arguments, "seed", 0) else []
     return shlex.join([*words, "--out", "DIR"])
 
 

@@ -173,7 +173,7 @@ def by_fold(evidence: Evidence) -> tuple[list[dict[str, Any]], dict[str, dict[st
     """The figures of every fold, and over the folds their mean and sample standard deviation."""
     if evidence.folds is None:
         return [], {}
-    found = []
+    found: list[dict[str, Any]] = []
     for number in np.unique(evidence.folds):
         rows = evidence.folds == number
         threshold = evidence.threshold[rows] if isinstance(evidence.threshold, np.ndarray) else evidence.threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
@@ -249,6 +250,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
+@cache
 def _environment() -> Environment:
     found = Environment(
         loader=PackageLoader("mlcore.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True

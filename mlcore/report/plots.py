@@ -75,7 +75,7 @@ def headline(networks: Mapping[str, Mapping[str, Any]]) -> str:
                 line="",
                 marker=MARKERS.get(network, "ring"),
                 colour={"colour": MUTED, "cnn": INK}.get(network, "var(--accent)"),
-                intervals=[(figure["low"], figure["high"]) for _, figure in known],
+                intervals=[_ends(figure) for _, figure in known],
             )
         )
     lowest = min((low for one in series for low, _ in one.intervals), default=0.0)
@@ -330,6 +330,13 @@ def deletion(of: Mapping[str, Sequence[float]]) -> str:
         title="Deletion test",
         words="A map that means something makes its line fall faster than removal at random.",
     )
+
+
+def _ends(figure: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval, or the value alone where nothing could be resampled."""
+    value = figure["value"]
+    low, high = figure["low"], figure["high"]
+    return (value if low is None else low, value if high is None else high)
 
 
 def _value(figure: Mapping[str, Any] | float | None) -> float | None:

@@ -47,6 +47,7 @@ KINDS = {
     "eosin": "another stain",
     "halogen": "a yellow, dim lamp",
 }
+OTHER_LABORATORY = "Leukocytes or fields of a public detection set, through another laboratory's microscope."
 OTHER_TASK = {
     "cell": "Rendered whole fields, for a network of single cells.",
     "field": "Rendered single cells, for a network of fields.",
@@ -128,7 +129,7 @@ def novelty(
     }
     said = {name: (np.concatenate(parts), POOLED[name]) for name, parts in pooled.items() if parts}
     for kind, scores in against.items():
-        said[kind] = (scores, OTHER_TASK[task] if kind == "other task" else KINDS.get(kind.partition(": ")[2], ""))
+        said[kind] = (scores, _kind(kind, task))
     found = {}
     for kind, (scores, what) in said.items():
         strange = np.repeat([False, True], [len(ordinary), len(scores)])
@@ -144,6 +145,13 @@ def novelty(
         "ordinary": {"images": len(ordinary), "median": float(np.median(ordinary)), "words": words},
         "against": found,
     }
+
+
+def _kind(kind: str, task: str) -> str:
+    """What the pictures of a kind are."""
+    if kind == "other task":
+        return OTHER_TASK[task]
+    return OTHER_LABORATORY if kind == "other laboratory" else KINDS.get(kind.partition(": ")[2], "")
 
 
 def explanation(read: Reader, squares: np.ndarray, seed: int) -> dict[str, Any]:

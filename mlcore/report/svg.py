@@ -209,8 +209,8 @@ def rows(
     spread = [s for s in series if s.intervals]
     for one in series:
         shift = (spread.index(one) - (len(spread) - 1) / 2) * 8 if one in spread else 0.0
-        for i, (number, value) in enumerate(one.points):
-            level = top + step * (number + 0.5) + shift
+        for i, (row, value) in enumerate(one.points):
+            level = top + step * (row + 0.5) + shift
             if one.intervals:
                 low, high = one.intervals[i]
                 body.append(_whisker(along(low), level, along(high), level, one.colour))
