@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 FEW = 20  # a class with fewer held-out pictures is not assessable
 BINS = 15  # of the top probability, for calibration
@@ -317,7 +318,7 @@ def held_out_report(
     groups: Sequence[str],
     classes: Sequence[str],
     malignant: Collection[str],
-    threshold: float,
+    threshold: Threshold,
     *,
     resamples: int = 500,
     seed: int = 0,
@@ -335,3 +336,10 @@ def held_out_report(
         "confusion": confusion.tolist(),
         "per_class": per_class(confusion, classes),
     }
+
+
+def auroc(positive: np.ndarray, score: np.ndarray) -> float:
+    """The chance that a positive row scores above a negative one, half for equal scores (Mann and Whitney 1947)."""
+    _need_both(positive)
+    hits, ranks = int(positive.sum()), rankdata(score)
+    return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * (len(score) - hits)))

@@ -76,6 +76,7 @@ def foreign(manifest: Path, size: int, task: str, limit: int | None = None) -> n
         if missing:
             raise AnnotationsError(f"{manifest}: there is no column {', '.join(sorted(missing))}")
         rows = list(reader)
+    wanted: list[tuple[str, dict[str, str] | None]]
     if task == "field":
         wanted = [(path, None) for path in dict.fromkeys(row["path"] for row in rows)]
     else:
@@ -136,7 +137,9 @@ def _through(squares: np.ndarray, instrument: Instrument, rng: np.random.Generat
     density = -np.log(np.maximum(squares.astype(np.float32), 1) / 255)
     density = density @ np.asarray(instrument.stain, dtype=np.float32)
     density *= rng.uniform(0.9, 1.1, (count, 1, 1, 1)).astype(np.float32)
-    light = np.exp(-density) * (instrument.lamp * rng.uniform(0.96, 1.04, (count, 1, 1, 3))).astype(np.float32)
+    light = np.exp(-density) * (np.asarray(instrument.lamp) * rng.uniform(0.96, 1.04, (count, 1, 1, 3))).astype(
+        np.float32
+    )
     place = np.linspace(-1, 1, size, dtype=np.float32)
     light *= (1 - instrument.vignette / 2 * (place**2 + place[:, None] ** 2))[None, :, :, None]
     light = blur(light, instrument.focus)
@@ -161,8 +164,7 @@ def _photographs() -> tuple[list[Image.Image], Image.Image]:
     from sklearn.datasets import load_sample_images
 
     pictures = [Image.fromarray(pixels) for pixels in load_sample_images().images]
-    with cbook.get_sample_data("grace_hopper.jpg") as stream:
-        pictures.append(Image.open(stream).convert("RGB"))
+    pictures.append(Image.open(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB"))
     packed = Path(str(cbook.get_sample_data("s1045.ima.gz", asfileobj=False))).read_bytes()
     scan = np.frombuffer(gzip.decompress(packed), dtype=np.uint16).reshape(256, 256)
     return pictures, Image.fromarray((scan / scan.max() * 255).astype(np.uint8)).convert("RGB")

@@ -17,6 +17,7 @@ from mlcore.metrics import (
     Resampling,
     at_sensitivity,
     at_specificity,
+    auroc,
     class_rates,
     draws,
     expected_calibration_error,
@@ -188,3 +189,11 @@ def test_a_class_of_few_is_called_not_assessable() -> None:
     assert not report["per_class"]["b"]["assessable"]
     assert report["per_class"]["b"]["n"] == 19
     assert sum(map(sum, report["confusion"])) == 49
+
+
+def test_auroc_counts_equal_scores_half_and_needs_both_kinds() -> None:
+    rng = np.random.default_rng(4)
+    positive, score = rng.random(200) < 0.3, rng.integers(0, 6, 200).astype(float)
+    assert auroc(positive, score) == pytest.approx(roc_auc_score(positive, score))
+    with pytest.raises(ValueError, match="both"):
+        auroc(np.ones(3, dtype=bool), np.arange(3.0))
