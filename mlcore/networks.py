@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 NETWORKS = ("cnn", "mobilenet")
-CHANNELS = (16, 32, 64, 128, 192)
+CHANNELS, BLOCKS = (32, 64, 128, 256), (1, 2, 2, 1)  # of SmearCNN, by stage
 
 
 class Answer(NamedTuple):
@@ -27,7 +28,7 @@ class Answer(NamedTuple):
 class PooledNetwork(nn.Module):
     """Features (N, D, h, w), pooled, then one linear layer."""
 
-    def __init__(self, features: nn.Module, width: int, classes: int, dropout: float) -> None:
+    def __init__(self, features: nn.Sequential, width: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.features = features
         self.dropout = nn.Dropout(dropout)
@@ -41,29 +42,52 @@ class PooledNetwork(nn.Module):
         return Answer(logits, maps, embedding)
 
 
-class SmearCNN(PooledNetwork):
-    """Five blocks of two 3x3 convolutions with batch norm, halved four times (stride 16): 0.85 million weights.
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a short way (He et al. 2016, arXiv 1512.03385), which averages where it halves
+    (He et al. 2019, arXiv 1812.01187)."""
 
-    It reads 8x8 or 10x10 places of a picture, which keeps the maps sharp enough to point at a nucleus.
+    def __init__(self, before: int, channels: int, *, halve: bool) -> None:
+        super().__init__()
+        last = nn.BatchNorm2d(channels)
+        nn.init.zeros_(last.weight)  # every block begins as its short way
+        self.body = nn.Sequential(
+            nn.Conv2d(before, channels, 3, stride=2 if halve else 1, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            last,
+        )
+        short: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
+        if before != channels:
+            short += [nn.Conv2d(before, channels, 1, bias=False), nn.BatchNorm2d(channels)]
+        self.short = nn.Sequential(*short)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(self.body(features) + self.short(features))
+
+
+class SmearCNN(PooledNetwork):
+    """A stem of stride 2 and six residual blocks, halved four times (stride 16): 1.6 million weights.
+
+    It reads 8x8 places of a picture of 128 px, which keeps the maps sharp enough to point at a nucleus. The stem halves
+    at once: at full size most of the time would go into moving memory, and cells are sharper than they need to be.
     """
 
     def __init__(self, classes: int) -> None:
-        layers: list[nn.Module] = []
-        before = 3
-        for index, channels in enumerate(CHANNELS):
-            if index:
-                layers.append(nn.MaxPool2d(2))
-            for _ in range(2):
-                layers += [
-                    nn.Conv2d(before, channels, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(channels),
-                    nn.ReLU(inplace=True),
-                ]
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, CHANNELS[0], 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(CHANNELS[0]),
+            nn.ReLU(inplace=True),
+        ]
+        before = CHANNELS[0]
+        for channels, blocks in zip(CHANNELS, BLOCKS, strict=True):
+            for block in range(blocks):
+                layers.append(Residual(before, channels, halve=block == 0 and before != channels))
                 before = channels
         super().__init__(nn.Sequential(*layers), before, classes, dropout=0.2)
-        for layer in layers:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 class MobileNet(PooledNetwork):

@@ -46,6 +46,14 @@ class Preprocessing:
         )
         return np.asarray(picture)
 
+    def masked(self, squares: np.ndarray) -> np.ndarray:
+        """uint8 (N, S, S, 3) with the corner that networks never see painted in the mean colour; a copy."""
+        squares = squares.copy()
+        width, height = self.mask_pixels()
+        if width and height:
+            squares[:, -height:, -width:] = np.rint(np.asarray(self.mean) * 255)
+        return squares
+
     def normalise(self, square: np.ndarray) -> np.ndarray:
         """uint8 (S, S, 3) square -> float32 (3, S, S), the corner blanked."""
         mean = np.asarray(self.mean, dtype=np.float32)
@@ -65,6 +73,6 @@ class Preprocessing:
 
 
 # Fields: 48 x 26 of 224 x 224 pixels hold the burned-in scale bar of the training pictures.
-FIELD = Preprocessing(size=160, mask_width=48 / 224, mask_height=26 / 224)
+FIELD = Preprocessing(size=128, mask_width=48 / 224, mask_height=26 / 224)
 CELL = Preprocessing(size=128)
 BY_TASK = {"field": FIELD, "cell": CELL}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mlcore.augment import augment
+from mlcore.curves import CURVES, History, write_curves
 from mlcore.metrics import macro
 from mlcore.networks import PooledNetwork, build
+from mlcore.pace import Pace
 from mlcore.preprocessing import Preprocessing
 
-CURVES = ("loss", "accuracy", "precision", "recall", "specificity")
-History = list[dict[str, dict[str, float]]]
+CHUNK = 128  # pictures of one forward pass when predicting
 
 
 class TrainingStopped(Exception):  # noqa: N818 - it was asked to, nothing went wrong
@@ -35,13 +36,15 @@ class ResumeError(ValueError):
     """The checkpoint belongs to a run with other settings or other data."""
 
 
-class StartError(ValueError):
-    """The run to start from may have been taught what is held out here."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that, with the data, decides the result. `rendered_share` of the samples are rendered pictures."""
+    """Everything that, with the data, decides the result.
+
+    Pictures grow from `small_size` pixels to the network's own size over the first `growing` share of the epochs: small
+    ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
+    `tempering` draws class c in proportion to n_c ** tempering; `augmentation` widens or narrows all random changes;
+    `rendered_share` of the samples are rendered pictures.
+    """
 
     task: str
     network: str
@@ -51,11 +54,22 @@ class Settings:
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
     tempering: float = 0.5
+    augmentation: float = 1.0
+    small_size: int = 96
+    growing: float = 0.5
     rendered_share: float = 0.06
     seed: int = 0
     pretrained: bool = True
-    start: str = ""  # checkpoint of an earlier run on the same split, whose last weights are the beginning
     bfloat16: bool = False
+
+    def costs(self, full: int) -> list[float]:
+        """About what each epoch costs, in a unit of its own: the pixels of a picture."""
+        return [float(self.size_in(epoch, full) ** 2) for epoch in range(self.epochs)]
+
+    def size_in(self, epoch: int, full: int) -> int:
+        """Side of the pictures, in pixels, that epoch number `epoch` (from 0) learns from."""
+        share = min(epoch / max(round(self.growing * self.epochs), 1), 1.0)
+        return min(full, self.small_size + 16 * round((full - self.small_size) * share / 16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,67 +85,61 @@ def fit(
     classes: tuple[str, ...],
     preprocessing: Preprocessing,
     train: Samples,
-    validation: Samples,
+    watched: Samples | None,
     rendered: Samples | None,
     out: Path,
     *,
     data_digest: str,
     resume: bool = False,
+    after_epoch: Callable[[int, Tensor], None] | None = None,
 ) -> Path:
-    """Train and return the checkpoint's path, `out/checkpoint.pt`; its `best` state has the lowest validation loss.
+    """Train and return the checkpoint's path, `out/checkpoint.pt`.
 
+    The rate falls to nothing by the last epoch, whose weights are the result: no epoch is chosen by its figures.
+    `watched` pictures are only looked at, for the curves; `after_epoch` hears their logits (N, C) and may raise to give
+    up.
     Each epoch draws all of its random numbers from (seed, epoch), so an epoch that was cut off is run again alike.
     Raises TrainingStopped on SIGINT or SIGTERM and ResumeError when `resume` meets a checkpoint of another run.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
-    network = build(settings.network, len(classes), pretrained=settings.pretrained and not settings.start)
-    if settings.start:
-        earlier = load_checkpoint(Path(settings.start))
-        if earlier["data"] != data_digest or earlier["settings"]["seed"] != settings.seed:
-            raise StartError(f"{settings.start} was trained on other data or another split; start from one on the same")
-        network.load_state_dict(earlier["network"])
+    network = build(settings.network, len(classes), pretrained=settings.pretrained)
     network.to(device).to(memory_format=torch.channels_last)
     # A fresh head learns three times as fast as the layers under it, which start from ImageNet or from nothing.
+    rates = [settings.learning_rate, 3 * settings.learning_rate]
     optimizer = torch.optim.AdamW(
-        [
-            {"params": network.features.parameters(), "lr": settings.learning_rate},
-            {"params": network.head.parameters(), "lr": 3 * settings.learning_rate},
-        ],
+        [{"params": network.features.parameters()}, {"params": network.head.parameters()}],
         weight_decay=settings.weight_decay,
     )
     steps = max(len(train.labels) // settings.batch, 1)
-    rates = [settings.learning_rate, 3 * settings.learning_rate]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps * settings.epochs, pct_start=0.2)
     checkpoint = out / "checkpoint.pt"
     identity = {"settings": asdict(settings), "classes": list(classes), "data": data_digest}
     history: History = []
-    best: dict[str, Any] = {"loss": float("inf")}
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
-        saved["settings"] = asdict(Settings(**saved["settings"]))
         for key, value in identity.items():
             if saved[key] != value:
                 raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
-        history, best = saved["history"], saved["best"]
+        history = saved["history"]
     out.mkdir(parents=True, exist_ok=True)
+    pace = Pace(settings.costs(preprocessing.size))
     with _asked_to_stop() as asked:
         for epoch in range(len(history), settings.epochs):
-            bar = tqdm(total=steps, desc=f"epoch {epoch + 1}/{settings.epochs}", unit="batch", mininterval=5)
-            figures = _epoch(
+            told = f"epoch {epoch + 1}/{settings.epochs}{pace.words(epoch - 1)}"
+            bar = tqdm(total=steps, desc=told, unit="batch", mininterval=5)
+            sides = _epoch(
                 epoch, settings, network, optimizer, schedule, preprocessing, train, rendered, steps, asked, bar
             )
-            logits, _ = predict(network, validation.squares, preprocessing)
-            held_out = _curve_figures(logits, validation.labels, len(classes))
-            history.append({"train": figures, "validation": held_out})
-            if held_out["loss"] < best["loss"]:
-                state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
-                best = {"loss": held_out["loss"], "epoch": epoch + 1, "state": state}
-            bar.set_postfix({"validation loss": f"{held_out['loss']:.3f}", "recall": f"{held_out['recall']:.3f}"})
+            if watched is not None:
+                logits, _ = predict(network, watched.squares, preprocessing)
+                sides["validation"] = _curve_figures(logits, watched.labels, len(classes))
+                bar.set_postfix({f"held-out {name}": f"{sides['validation'][name]:.3f}" for name in ("loss", "recall")})
             bar.close()
+            history.append(sides)
             _save_checkpoint(
                 checkpoint,
                 {
@@ -140,10 +148,14 @@ def fit(
                     "optimizer": optimizer.state_dict(),
                     "schedule": schedule.state_dict(),
                     "history": history,
-                    "best": best,
                 },
             )
             write_curves(history, out)
+            pace.note(epoch)
+            if watched is not None and after_epoch is not None:
+                after_epoch(epoch, logits)
+            if asked:
+                raise TrainingStopped(f"stopped after epoch {epoch + 1}")
     return checkpoint
 
 
@@ -152,15 +164,23 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
+def network_of(checkpoint: dict[str, Any]) -> PooledNetwork:
+    """The network of a checkpoint, on the machine's device."""
+    network = build(checkpoint["settings"]["network"], len(checkpoint["classes"]))
+    network.load_state_dict(checkpoint["network"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def predict(network: PooledNetwork, squares: np.ndarray, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
     """Logits (N, C) and embeddings (N, D), float32 on the CPU, in evaluation mode and full precision."""
     network.eval()
     device = network.head.weight.device
     logits, embeddings = [], []
-    for start in range(0, len(squares), 128):
-        batch = _normalise(_unit(squares[start : start + 128]), preprocessing)
-        answer = network(batch.to(device, memory_format=torch.channels_last))
+    for start in range(0, len(squares), CHUNK):
+        batch = _unit(squares[start : start + CHUNK]).to(device)
+        answer = network(_normalise(batch, preprocessing).to(memory_format=torch.channels_last))
         logits.append(answer.logits.float().cpu())
         embeddings.append(answer.embedding.float().cpu())
     return torch.cat(logits), torch.cat(embeddings)
@@ -185,7 +205,8 @@ def _epoch(
     steps: int,
     asked: list[int],
     bar: Any,
-) -> dict[str, float]:
+) -> dict[str, dict[str, float]]:
+    """One pass: what training did, and the seconds that preparing pictures and the network's own steps took."""
     torch.manual_seed(settings.seed * 100_003 + epoch)
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     classes = network.head.out_features
@@ -200,12 +221,18 @@ def _epoch(
     order = torch.multinomial(torch.from_numpy(weights), steps * settings.batch, replacement=True, generator=generator)
     network.train()
     loss_of = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+    size = settings.size_in(epoch, preprocessing.size)
     total, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
+    seconds = {"preparing": 0.0, "network": 0.0}
     for rows in order.view(steps, settings.batch).numpy():
         pixels = np.stack([squares[0][i] if i < len(train.labels) else squares[1][i - len(train.labels)] for i in rows])
         truth = torch.from_numpy(labels[rows]).long()
-        batch = _normalise(augment(_masked(_unit(pixels), preprocessing), generator), preprocessing)
-        batch = batch.to(device, memory_format=torch.channels_last)
+        began = time.perf_counter()
+        batch = augment(
+            _masked(_unit(pixels).to(device), preprocessing), generator, size=size, strength=settings.augmentation
+        )
+        batch = _normalise(batch, preprocessing).to(memory_format=torch.channels_last)
+        prepared = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
             logits = network(batch).logits
         loss = loss_of(logits.float(), truth.to(device))
@@ -216,10 +243,13 @@ def _epoch(
         schedule.step()
         total += loss.item()
         confusion += confusion_matrix(truth.numpy(), logits.argmax(1).cpu().numpy(), labels=range(classes))
+        seconds["preparing"] += prepared - began
+        seconds["network"] += time.perf_counter() - prepared
         bar.update()
         if asked:
-            raise TrainingStopped(f"stopped in epoch {epoch + 1}; --resume goes on from its beginning")
-    return {"loss": total / steps, **{name: macro(confusion)[name] for name in CURVES[1:]}}
+            raise TrainingStopped(f"stopped in epoch {epoch + 1}; the same command goes on from its beginning")
+    figures = {"loss": total / steps, **{name: macro(confusion)[name] for name in CURVES[1:]}}
+    return {"train": figures, "seconds": {**seconds, "images": float(steps * settings.batch)}}
 
 
 def _curve_figures(logits: Tensor, truth: np.ndarray, classes: int) -> dict[str, float]:
@@ -234,17 +264,21 @@ def _unit(squares: np.ndarray) -> Tensor:
 
 def _masked(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """The scale bar's corner painted over before a picture is turned, or turning would bring it back into view."""
-    width, height = preprocessing.mask_pixels()
+    side = images.shape[-1]
+    width, height = (-(-pixels * side // preprocessing.size) for pixels in preprocessing.mask_pixels())
     if width and height:
-        images[:, :, -height:, -width:] = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
+        images[:, :, -height:, -width:] = _channels(preprocessing.mean, images)
     return images
 
 
 def _normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Preprocessing.normalise for a batch of tensors in 0..1."""
-    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
+    """Preprocessing.normalise for a batch of tensors in 0..1, of any size."""
+    mean, std = _channels(preprocessing.mean, images), _channels(preprocessing.std, images)
     return _masked(images, preprocessing).sub(mean).div_(std)
+
+
+def _channels(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
 
 
 @contextmanager
@@ -268,26 +302,3 @@ def _save_checkpoint(path: Path, values: dict[str, Any]) -> None:
     beside = path.with_suffix(".tmp")
     torch.save(values, beside)
     os.replace(beside, path)
-
-
-def write_curves(history: History, out: Path) -> None:
-    """`curves.csv` and `curves.png`: what training and validation did per epoch. Neither is a result."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with (out / "curves.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["epoch", *(f"{side}_{name}" for side in ("train", "validation") for name in CURVES)])
-        for epoch, sides in enumerate(history, start=1):
-            writer.writerow([epoch, *(f"{sides[side][n]:.6f}" for side in ("train", "validation") for n in CURVES)])
-    figure, axes = pyplot.subplots(1, len(CURVES), figsize=(4 * len(CURVES), 3.4), layout="constrained")
-    epochs = range(1, len(history) + 1)
-    for axis, name in zip(axes, CURVES, strict=True):
-        for side in ("train", "validation"):
-            axis.plot(epochs, [sides[side][name] for sides in history], label=side)
-        axis.set(title=name, xlabel="epoch")
-    axes[0].legend()
-    figure.savefig(out / "curves.png", dpi=110)
-    pyplot.close(figure)

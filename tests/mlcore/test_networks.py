@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcore.networks import NETWORKS, PooledNetwork, build, fold, parameter_count
+from mlcore.networks import NETWORKS, PooledNetwork, Residual, build, fold, parameter_count
 
 
 @pytest.fixture(params=NETWORKS)
@@ -46,7 +46,24 @@ def test_a_folded_network_takes_folded_weights(network: PooledNetwork) -> None:
 
 
 def test_both_stay_small() -> None:
-    assert all(parameter_count(build(name, 12)) < 3_000_000 for name in NETWORKS)
+    sizes = {name: parameter_count(build(name, 12)) for name in NETWORKS}
+    assert sizes["cnn"] == pytest.approx(1.6e6, rel=0.05)
+    assert sizes["mobilenet"] == pytest.approx(2.24e6, rel=0.05)
+
+
+def test_every_block_of_the_cnn_begins_as_its_short_way() -> None:
+    torch.manual_seed(0)
+    blocks = [module for module in build("cnn", 4).features if isinstance(module, Residual)]
+    assert len(blocks) == 6
+    for block in blocks:
+        features = torch.rand(2, block.body[0].in_channels, 8, 8)
+        torch.testing.assert_close(block.train()(features), torch.relu(block.short(features)))
+
+
+@pytest.mark.parametrize(("name", "places"), [("cnn", 8), ("mobilenet", 4)])
+def test_maps_of_a_picture_of_128_pixels(name: str, places: int) -> None:
+    with torch.inference_mode():
+        assert build(name, 4).eval()(torch.zeros(1, 3, 128, 128)).maps.shape == (1, 4, places, places)
 
 
 def test_an_unknown_network_is_named() -> None:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mlcore import training
-from mlcore.augment import augment
+from mlcore.curves import write_curves
+from mlcore.pace import Pace, in_words
 from mlcore.preprocessing import Preprocessing
 from mlcore.training import (
     ResumeError,
@@ -24,9 +25,17 @@ from mlcore.training import (
     sampling_weights,
 )
 
+
+@pytest.fixture(autouse=True)
+def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves are drawn in one test: they take longer than these epochs."""
+    monkeypatch.setattr(training, "write_curves", lambda history, out: None)
+
+
 CLASSES = ("benign", "early_pre_b", "pre_b", "pro_b")
 SMALL = Preprocessing(size=32, mask_width=0.2, mask_height=0.1)
-SETTINGS = Settings(task="field", network="cnn", epochs=3, batch=8, rendered_share=0.2)
+SETTINGS = Settings(task="field", network="cnn", epochs=3, batch=8, small_size=16, rendered_share=0.2)
+MOBILENET = replace(SETTINGS, network="mobilenet", epochs=4, pretrained=False)
 
 
 def samples(seed: int, count: int = 24) -> Samples:
@@ -42,33 +51,62 @@ def run(out: Path, settings: Settings = SETTINGS, *, resume: bool = False, data:
     return fit(settings, CLASSES, SMALL, *parts, out, data_digest=data, resume=resume)
 
 
-def interrupted(out: Path, monkeypatch: pytest.MonkeyPatch, *, epoch: int, number: int) -> None:
+def interrupted(
+    out: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, *, epoch: int, number: int = signal.SIGTERM
+) -> None:
     """A run that a signal meets in the middle of an epoch."""
     real, steps = training.augment, []
 
-    def augment_and_stop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def augment_and_stop(*arguments: object, **options: object) -> torch.Tensor:
         steps.append(1)
         if len(steps) == 3 * epoch + 2:
             os.kill(os.getpid(), number)
-        return real(images, generator)
+        return real(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "augment", augment_and_stop)
-        with pytest.raises(TrainingStopped, match="--resume"):
-            run(out)
+        with pytest.raises(TrainingStopped, match="the same command goes on"):
+            run(out, settings)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return dict(load_checkpoint(checkpoint)["network"])
+
+
+def figures(checkpoint: Path) -> list[dict[str, dict[str, float]]]:
+    """The history without the seconds, which no run repeats."""
+    return [{side: sides[side] for side in ("train", "validation")} for sides in load_checkpoint(checkpoint)["history"]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "epoch", "number"),
+    [(SETTINGS, 1, signal.SIGINT), (SETTINGS, 2, signal.SIGTERM), (MOBILENET, 3, signal.SIGTERM)],
+)
 def test_a_stopped_run_resumes_to_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, epoch: int, number: int
 ) -> None:
-    whole = load_checkpoint(run(tmp_path / "whole"))
-    interrupted(tmp_path / "cut", monkeypatch, epoch=1, number=number)
-    assert len(load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["history"]) == 1
-    resumed = load_checkpoint(run(tmp_path / "cut", resume=True))
-    assert resumed["history"] == whole["history"]
-    for key, value in whole["network"].items():
-        assert torch.equal(value, resumed["network"][key]), key
+    whole = run(tmp_path / "whole", settings)
+    cut = tmp_path / "cut"
+    interrupted(cut, monkeypatch, settings, epoch=epoch, number=number)
+    assert len(load_checkpoint(cut / "checkpoint.pt")["history"]) == epoch
+    resumed = run(cut, settings, resume=True)
+    assert figures(resumed) == figures(whole)
+    for key, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[key]), key
+
+
+def test_a_signal_between_two_epochs_stops_too(tmp_path: Path) -> None:
+    heard = []
+
+    def stop(epoch: int, logits: torch.Tensor) -> None:
+        heard.append((epoch, tuple(logits.shape)))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    parts = samples(1), samples(2), None
+    with pytest.raises(TrainingStopped):
+        fit(SETTINGS, CLASSES, SMALL, *parts, tmp_path, data_digest="d", after_epoch=stop)
+    assert heard == [(0, (24, 4))]
+    assert len(load_checkpoint(tmp_path / "checkpoint.pt")["history"]) == 1
 
 
 def test_the_handlers_of_signals_are_put_back(tmp_path: Path) -> None:
@@ -86,14 +124,54 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
 
 
 def test_it_learns_what_can_be_seen(tmp_path: Path) -> None:
-    checkpoint = load_checkpoint(run(tmp_path, replace(SETTINGS, epochs=12, rendered_share=0.0)))
-    losses = [sides["train"]["loss"] for sides in checkpoint["history"]]
-    assert losses[-1] < 0.9 * losses[0]
-    assert checkpoint["best"]["loss"] == min(sides["validation"]["loss"] for sides in checkpoint["history"])
+    settings = replace(SETTINGS, epochs=12, rendered_share=0.0)
+    history = figures(fit(settings, CLASSES, SMALL, samples(1, 48), samples(2), None, tmp_path, data_digest="d"))
+    assert history[-1]["train"]["loss"] < 0.8 * history[0]["train"]["loss"]
+    assert history[-1]["validation"]["accuracy"] > 0.5
+
+
+def test_every_picture_may_be_learnt_and_none_watched(tmp_path: Path) -> None:
+    checkpoint = fit(replace(SETTINGS, epochs=1), CLASSES, SMALL, samples(1), None, None, tmp_path, data_digest="d")
+    (sides,) = load_checkpoint(checkpoint)["history"]
+    assert set(sides) == {"train", "seconds"}
+    assert sides["seconds"]["images"] == 24
+    assert min(sides["seconds"].values()) > 0
+
+
+def test_pictures_grow_with_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(task="cell", network="cnn", epochs=8, small_size=64, growing=0.75)
+    assert [settings.size_in(epoch, 128) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
+    assert [settings.size_in(epoch, 48) for epoch in range(8)] == [48] * 8
+    seen = []
+    real = training.augment
+
+    def look(images: torch.Tensor, generator: torch.Generator, **options: float) -> torch.Tensor:
+        seen.append(options)
+        return real(images, generator, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "augment", look)
+    run(tmp_path, replace(SETTINGS, augmentation=0.5))
+    assert [options["size"] for options in seen[::3]] == [SETTINGS.size_in(epoch, 32) for epoch in range(3)]
+    assert {options["strength"] for options in seen} == {0.5}
+
+
+def test_what_is_left_is_told_from_epochs_that_were_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(task="cell", network="cnn", epochs=4, small_size=64, growing=0.5)
+    assert settings.costs(128) == [64**2, 96**2, 128**2, 128**2]
+    clock = iter([0.0, 100.0, 100.0, 160.0])
+    monkeypatch.setattr("mlcore.pace.time.monotonic", lambda: next(clock))
+    pace = Pace([1.0, 2.0, 3.0], runs=2)
+    assert (pace.left(-1), pace.words(-1)) == (None, "")
+    pace.start()
+    pace.note(0)
+    pace.note(1)
+    assert pace.left(1, 1) == (3 + 6) * 60 / 3
+    assert pace.words(2, 2) == ", about 0 s left"
+    assert [in_words(seconds) for seconds in (40, 700, 11_100)] == ["40 s", "12 min", "3 h 05 min"]
 
 
 def test_curves_are_written_for_both_sides(tmp_path: Path) -> None:
-    run(tmp_path)
+    write_curves(load_checkpoint(run(tmp_path))["history"], tmp_path)
     rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     for side in ("train", "validation"):
@@ -107,6 +185,17 @@ def test_tempering_goes_from_as_they_come_to_all_alike() -> None:
     assert share[1.0] == pytest.approx(0.1)
     assert share[0.5] == pytest.approx(0.25)
     assert share[0.0] == pytest.approx(0.5)
+
+
+def test_rendered_pictures_have_their_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[np.ndarray] = []
+    real = training._unit
+    monkeypatch.setattr(training, "_unit", lambda squares: drawn.append(squares) or real(squares))  # type: ignore[func-returns-value]
+    black = Samples(np.zeros((8, 32, 32, 3), np.uint8), np.arange(8) % 4)
+    ours = Samples(np.full((400, 32, 32, 3), 255, np.uint8), np.arange(400) % 4)
+    fit(replace(SETTINGS, epochs=1), CLASSES, SMALL, ours, None, black, tmp_path, data_digest="d")
+    share = np.mean([not picture.any() for batch in drawn for picture in batch])
+    assert 0.12 < share < 0.28
 
 
 def test_training_and_service_normalise_alike() -> None:
@@ -125,12 +214,3 @@ def test_training_and_service_normalise_alike() -> None:
     np.testing.assert_allclose(seen[0].numpy(), served, atol=1e-6)
     assert not served[:, :, -4:, -7:].any()
     assert served[:, :, -5, :].any()
-
-
-def test_augmenting_repeats_with_its_generator_and_stays_a_picture() -> None:
-    images = torch.rand(6, 3, 48, 48)
-    one, two, other = (augment(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one, two)
-    assert not torch.equal(one, other)
-    assert one.shape == images.shape
-    assert 0 <= one.min() <= one.max() <= 1
