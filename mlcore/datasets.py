@@ -1,17 +1,13 @@
-"""Manifest -> rows -> grouped split, and the gate that refuses a split through which answers leak.
-
-A manifest is a CSV with a header. `path` (relative to the manifest) and `label` are needed; the column named as
-group says which pictures belong together. `split` (train, validation, test), where present, is taken as it stands.
-"""
+"""Manifest -> rows -> grouped split, and the gate that refuses a split through which answers leak."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import tempfile
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,20 +18,17 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from mlcore import images, phantom
+from mlcore.bundle import MALIGNANT
+from mlcore.findings import STOP, examine
+from mlcore.manifest import SPLITS, ManifestError, grade_of
 from mlcore.preprocessing import Preprocessing
 
-SPLITS = ("train", "validation", "test")
-GRADES = {"patient_id": "A", "patient": "A", "slide_id": "B", "slide": "B"}
 # Bits of 256 in which two difference hashes may differ and still be called the same picture, re-encoded or rescaled.
 NEAR = 24
 
 
-class ManifestError(ValueError):
-    """The manifest cannot be used; the message says why and what to do."""
-
-
 class LeakError(ValueError):
-    """The same patient, file or near-duplicate stands on two sides of a split."""
+    """The same patient, file or near-duplicate stands on two sides of a split, or a side lacks what it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,46 +70,33 @@ class Split:
 
 
 def read_manifest(
-    manifest: Path, classes: Sequence[str], *, group: str | None, rename: Mapping[str, str] | None = None
+    manifest: Path, task: str, *, group: str | None, mapping: Mapping[str, str | None] | None = None
 ) -> list[Row]:
-    """Rows of a manifest whose labels, after `rename`, are all among `classes`.
+    """Rows of a manifest in its order, labels as the classes of `task`; `mapping` as of manifest.read_map.
 
-    Raises ManifestError, with the line, for a missing column, an unknown label, a missing file or an empty group.
+    Raises ManifestError, with the first of them in words, for whatever `data check` marks STOP about its cells.
     """
-    with manifest.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        columns = reader.fieldnames or []
-        for column in ["path", "label", *([group] if group else [])]:
-            if column not in columns:
-                raise ManifestError(f"{manifest}: there is no column {column!r}; columns are: {', '.join(columns)}")
-        rows = []
-        for number, values in enumerate(reader, start=2):
-            label = (rename or {}).get(values["label"], values["label"])
-            if label not in classes:
-                raise ManifestError(
-                    f"{manifest}, line {number}: {label!r} is no class of this task ({', '.join(classes)}); "
-                    "name the class it means with --rename OLD=NEW"
-                )
-            path = manifest.parent / values["path"]
-            if not path.is_file():
-                raise ManifestError(f"{manifest}, line {number}: there is no file {values['path']}")
-            side = values.get("split") or ""
-            if side and side not in SPLITS:
-                raise ManifestError(f"{manifest}, line {number}: split {side!r} is none of {', '.join(SPLITS)}")
-            name = values[group] if group else values["path"]
-            if not name:
-                raise ManifestError(f"{manifest}, line {number}: {group} is empty")
-            rows.append(Row(path, label, name, side, values.get("near_duplicate_group") or ""))
-    if not rows:
-        raise ManifestError(f"{manifest}: there are no rows")
-    return rows
+    entries, findings, _ = examine(manifest, task, group, mapping or {})
+    stops = [finding for finding in findings if finding.weight == STOP]
+    if stops:
+        first = stops[0]
+        told = " ".join([first.words, first.advice, "; ".join(first.examples)]).strip()
+        more = f" {len(stops) - 1} more:" if len(stops) > 1 else ""
+        raise ManifestError(f"{manifest}: {told}{more} see `python -m mlcore data check {manifest}`")
+    return [Row(entry.path, entry.label, entry.group, entry.side, entry.cluster) for entry in entries]
 
 
 def fingerprint(row: Row) -> Row:
-    """The row with the hash of its bytes and its difference hash: 16 x 16 signs of neighbouring grey differences."""
-    data = row.path.read_bytes()
-    with Image.open(row.path) as picture:
-        grey = np.asarray(picture.convert("L").resize((17, 16), Image.Resampling.BOX), dtype=np.int16)
+    """The row with the hash of its bytes and its difference hash: 16 x 16 signs of neighbouring grey differences.
+
+    Raises ManifestError for a file that is no whole picture.
+    """
+    try:
+        data = row.path.read_bytes()
+        with Image.open(row.path) as picture:
+            grey = np.asarray(picture.convert("L").resize((17, 16), Image.Resampling.BOX), dtype=np.int16)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ManifestError(f"{row.path} cannot be read as a picture: {error}") from error
     bits = np.packbits(grey[:, 1:] > grey[:, :-1])
     return replace(row, sha256=hashlib.sha256(data).hexdigest(), fingerprint=bits.tobytes())
 
@@ -125,25 +105,63 @@ def split_rows(rows: Sequence[Row], *, group: str | None, seed: int) -> Split:
     """Set test groups aside first (about a fifth), then validation groups (about 15 %), classes kept in proportion.
 
     A row for training that equals or nearly equals a held-out one is set aside, for it would teach the answer; between
-    validation and test the validation row gives way. A `split` column is taken as it stands, for the gate to judge.
+    validation and test the validation row gives way. A `split` column is taken as it stands, for the gate to judge;
+    where it names no validation rows, they come from its training groups.
     """
-    grade = GRADES.get(group, "C") if group else "D"
+    grade = grade_of(group)
     if all(row.split for row in rows):
-        by_side = {side: [row for row in rows if row.split == side] for side in SPLITS}
-        return Split(by_side["train"], by_side["validation"], by_side["test"], grade)
-    rest, test = _fold(rows, folds=5, seed=seed)
-    train, validation = _fold(rest, folds=6, seed=seed)
+        rest, validation, test = ([row for row in rows if row.split == side] for side in SPLITS)
+        if validation or not rest:
+            return Split(rest, validation, test, grade)
+        train, validation = next(_folds(rest, _parts(rest), seed))
+        train, twins = _without_twins(train, validation)
+        return Split(train, validation, test, grade, twins)
+    rest, test = next(_folds(rows, 5, seed))
+    train, validation = next(_folds(rest, _parts(rest), seed))
     validation, twins = _without_twins(validation, test)
     train, more = _without_twins(train, [*validation, *test])
     return Split(train, validation, test, grade, twins + more)
 
 
+def folds(rows: Sequence[Row], *, group: str | None, count: int, seed: int) -> list[Split]:
+    """`count` splits without validation rows, whose test sides together are all rows; the first is `split_rows`' own.
+
+    Pictures that equal or nearly equal a held-out one are set aside from that fold's training. A `split` column is not
+    looked at. Raises LeakError when there are fewer groups than folds, when something still stands on both sides, or
+    when benign or malignant pictures are in one fold alone, which then could not be calibrated without itself.
+    """
+    grade = grade_of(group)
+    splits = []
+    for rest, held_out in _folds(rows, count, seed):
+        train, twins = _without_twins(rest, held_out)
+        split = Split(train, [], held_out, grade, twins)
+        refuse_leaks(split)
+        splits.append(split)
+    for kind in (True, False):
+        if sum(kind in _kinds(split.test) for split in splits) < 2:
+            raise LeakError(
+                f"fewer than two of {count} folds hold {_KIND_WORDS[kind]} pictures, so no threshold can be chosen "
+                "without the fold it is for; bring more groups with them"
+            )
+    return splits
+
+
 def refuse_leaks(split: Split) -> None:
-    """Raise LeakError when a group, a file's hash, a near-duplicate cluster or a near fingerprint has two sides."""
+    """Raise LeakError when a group, a file's hash, a near-duplicate cluster or a near fingerprint has two sides.
+
+    Also when training or test is empty, and when the validation rows are all benign or all malignant: an operating
+    threshold is chosen between the two.
+    """
+    for name in ("train", "test"):
+        if not split.sides()[name]:
+            raise LeakError(f"{name} is empty: there are too few groups to hold any out")
+    if split.validation and len(kinds := _kinds(split.validation)) == 1:
+        raise LeakError(
+            f"validation holds {_KIND_WORDS[kinds.pop()]} pictures only, so no threshold can be chosen; bring more "
+            "groups of the others"
+        )
     sides = list(split.sides().items())
     for index, (name, rows) in enumerate(sides):
-        if not rows:
-            raise LeakError(f"{name} is empty: there are too few groups to hold any out")
         for other_name, others in sides[index + 1 :]:
             for what in ("group", "sha256", "cluster"):
                 shared = {getattr(row, what) for row in rows} & {getattr(row, what) for row in others} - {""}
@@ -152,7 +170,7 @@ def refuse_leaks(split: Split) -> None:
                         f"{what} {min(shared)!r} stands in both {name} and {other_name} ({len(shared)} such); "
                         "keep everything of one patient or one picture on one side"
                     )
-            near = _near(rows, others)
+            near = near_pairs(rows, others)
             if near:
                 mine, theirs = near[0]
                 raise LeakError(
@@ -161,22 +179,41 @@ def refuse_leaks(split: Split) -> None:
                 )
 
 
-def _fold(rows: Sequence[Row], *, folds: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """(the rest, one fold): whole groups, classes in proportion, the same for the same seed."""
+_KIND_WORDS = {True: "malignant", False: "benign"}
+_MALIGNANT = frozenset[str]().union(*MALIGNANT.values())
+
+
+def _kinds(rows: Iterable[Row]) -> set[bool]:
+    """Which of malignant (True) and benign (False) are among the rows; no class is of both tasks."""
+    return {row.label in _MALIGNANT for row in rows}
+
+
+def _parts(rows: Sequence[Row]) -> int:
+    """Of how many parts validation is one: six, fewer where there are fewer groups."""
+    return max(2, min(6, len({row.group for row in rows})))
+
+
+def _folds(rows: Sequence[Row], count: int, seed: int) -> Iterator[tuple[list[Row], list[Row]]]:
+    """(the rest, one fold), `count` times: whole groups, classes in proportion, the same for the same seed."""
     labels = [row.label for row in rows]
     groups = [row.group for row in rows]
-    if len(set(groups)) < folds:
-        raise LeakError(f"{len(set(groups))} groups are too few to hold any out; at least {folds} are needed")
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    rest, held_out = next(iter(splitter.split(labels, labels, groups)))
-    return [rows[i] for i in rest], [rows[i] for i in held_out]
+    if len(set(groups)) < count:
+        raise LeakError(f"{len(set(groups))} groups are too few to hold any out; at least {count} are needed")
+    if max(Counter(labels).values()) < count:
+        raise LeakError(f"no class has as many as {count} pictures; that is too few to hold any out")
+    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # a rare class is missing from some folds, which its figures say by themselves
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        divided = list(splitter.split(labels, labels, groups))
+    for rest, held_out in divided:
+        yield [rows[i] for i in rest], [rows[i] for i in held_out]
 
 
 def _without_twins(rows: Sequence[Row], held_out: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """(rows to keep, rows that equal or nearly equal a held-out row)."""
     hashes = {row.sha256 for row in held_out} - {""}
     clusters = {row.cluster for row in held_out} - {""}
-    near = {mine for mine, _ in _near(rows, held_out)}
+    near = {mine for mine, _ in near_pairs(rows, held_out)}
     twin = [row.sha256 in hashes or row.cluster in clusters or i in near for i, row in enumerate(rows)]
     return (
         [row for row, out in zip(rows, twin, strict=True) if not out],
@@ -184,7 +221,7 @@ def _without_twins(rows: Sequence[Row], held_out: Sequence[Row]) -> tuple[list[R
     )
 
 
-def _near(rows: Sequence[Row], others: Sequence[Row]) -> list[tuple[int, int]]:
+def near_pairs(rows: Sequence[Row], others: Sequence[Row]) -> list[tuple[int, int]]:
     """Pairs (index in rows, index in others) whose fingerprints differ in at most NEAR bits."""
     left, left_index = _words(rows)
     right, right_index = _words(others)
@@ -204,13 +241,21 @@ def _words(rows: Iterable[Row]) -> tuple[np.ndarray, list[int]]:
     return np.array(words, dtype=np.uint64).reshape(-1, 4), index
 
 
+def decoded(row: Row) -> np.ndarray:
+    """uint8 (H, W, 3) as the service decodes it. Raises ManifestError where the service would refuse the picture."""
+    try:
+        return images.decode(row.path.read_bytes())
+    except images.ImageRefused as refused:
+        raise ManifestError(f"{row.path}: {refused}") from refused
+
+
 def load_squares(rows: Sequence[Row], preprocessing: Preprocessing, cache: Path) -> np.ndarray:
     """uint8 (N, S, S, 3): every row decoded and squared as the service does it, kept under `cache` for the next run."""
     key = hashlib.sha256(f"{preprocessing.size} ".encode() + b" ".join(row.sha256.encode() for row in rows)).hexdigest()
     kept = cache / f"squares-{key[:24]}.npy"
     if not kept.exists():
         with ThreadPoolExecutor() as pool:
-            squares = pool.map(lambda row: preprocessing.square(images.decode(row.path.read_bytes())), rows)
+            squares = pool.map(lambda row: preprocessing.square(decoded(row)), rows)
             _save(kept, np.stack(list(tqdm(squares, total=len(rows), desc="decode", unit="image"))))
     return np.load(kept)
 

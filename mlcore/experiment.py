@@ -1,60 +1,59 @@
-"""One training run from manifest to bundle: what was asked, the material it needs, and the release of what came out."""
+"""What a person asked to be trained, the material it needs, and the lock that keeps two processes apart."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
+from tqdm import tqdm
 
-from mlcore import export, novelty
-from mlcore.bundle import MALIGNANT, TASKS, Bundle, Card, load_bundle, write_card
-from mlcore.datasets import (
-    Row,
-    Split,
-    fingerprint,
-    load_squares,
-    read_manifest,
-    refuse_leaks,
-    render_squares,
-    split_rows,
-)
-from mlcore.metrics import held_out_report, operating_threshold
-from mlcore.networks import build, fold, parameter_count
-from mlcore.preprocessing import BY_TASK
-from mlcore.training import Samples, Settings, fit, load_checkpoint, predict
+from mlcore.bundle import TASKS
+from mlcore.datasets import Row, decoded, fingerprint, load_squares, read_manifest, render_squares
+from mlcore.preprocessing import BY_TASK, Preprocessing
+from mlcore.training import ResumeError, Samples, Settings
 
 # Seeds of rendered pictures: training has its own range below phantom.FIRST_UNTRAINED_SEED, the check lies above it.
 TRAINING_SEED, CHECK_SEED = 500_000, 2_000_000
 RENDERED = {"cell": 50, "field": 150}  # rendered training pictures of each class
-FALSE_ALARMS = 0.02  # share of ordinary validation pictures that may be called novel
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What a person asked for; kept as `run.json` beside the checkpoint. `terms` says where the data come from."""
+    """What was asked; kept as `run.json` beside the checkpoint. `terms` says where the data come from.
+
+    `rename`: another house's label -> our class, or None for pictures to leave out, as of manifest.read_map.
+    """
 
     settings: Settings
     manifest: str
     group: str | None
-    rename: dict[str, str] = field(default_factory=dict)
+    rename: dict[str, str | None] = field(default_factory=dict)
     terms: str = ""
 
     def save(self, out: Path) -> None:
+        """Raises ResumeError when `out` holds a run with other settings."""
+        if (out / "run.json").exists() and Experiment.load(out).settings != self.settings:
+            raise ResumeError(f"{out} holds a run with other settings; use another --out or the same options")
         out.mkdir(parents=True, exist_ok=True)
-        (out / "run.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+        beside = out / "run.tmp"
+        beside.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        beside.replace(out / "run.json")
 
     @classmethod
     def load(cls, out: Path) -> Experiment:
+        """Raises FileNotFoundError when nothing was run in `out`, ResumeError when another version ran there."""
         values = json.loads((out / "run.json").read_text())
-        return cls(**{**values, "settings": Settings(**values["settings"])})
+        try:
+            return cls(**{**values, "settings": Settings(**values["settings"])})
+        except (KeyError, TypeError) as error:
+            raise ResumeError(f"{out} holds a run of another version of this program; use another --out") from error
 
 
 class RunHeldError(RuntimeError):
@@ -75,126 +74,41 @@ def hold(out: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The split of a manifest that passed the leakage gate, and `digest` (SHA-256, hex) over its files and labels."""
+    """The rows of a manifest, each with its hashes, and `digest` (SHA-256, hex) over their files, labels and groups."""
 
-    split: Split
+    rows: list[Row]
     digest: str
     cache: Path
 
     @classmethod
     def gather(cls, experiment: Experiment, cache: Path) -> Material:
-        """Raises ManifestError or LeakError."""
-        settings = experiment.settings
-        rows = read_manifest(
-            Path(experiment.manifest), TASKS[settings.task], group=experiment.group, rename=experiment.rename
-        )
+        """Every picture is decoded once, so that a broken one is found before training. Raises ManifestError."""
+        task = experiment.settings.task
+        rows = read_manifest(Path(experiment.manifest), task, group=experiment.group, mapping=experiment.rename)
         with ThreadPoolExecutor() as pool:
-            rows = list(pool.map(fingerprint, rows))
-        split = split_rows(rows, group=experiment.group, seed=settings.seed)
-        refuse_leaks(split)
-        content = json.dumps([[row.sha256, row.label, row.group] for row in rows]).encode()
-        return cls(split, hashlib.sha256(content).hexdigest(), cache)
+            rows = list(tqdm(pool.map(_looked_at, rows), total=len(rows), desc="look", unit="image", disable=None))
+        return cls(rows, data_digest(rows), cache)
 
-    def samples(self, rows: list[Row], task: str) -> Samples:
+    def samples(self, rows: Sequence[Row], task: str, preprocessing: Preprocessing | None = None) -> Samples:
+        """The rows' squares and class numbers; `preprocessing` differs from the task's own in a search alone."""
         labels = np.array([TASKS[task].index(row.label) for row in rows])
-        return Samples(load_squares(rows, BY_TASK[task], self.cache), labels)
+        return Samples(load_squares(rows, preprocessing or BY_TASK[task], self.cache), labels)
 
 
-def train(experiment: Experiment, material: Material, out: Path, *, resume: bool) -> None:
-    """Fit and leave `checkpoint.pt`, `curves.csv`, `curves.png` and `run.json` in `out`."""
-    settings = experiment.settings
-    experiment.save(out)
-    fit(
-        settings,
-        TASKS[settings.task],
-        BY_TASK[settings.task],
-        material.samples(material.split.train, settings.task),
-        material.samples(material.split.validation, settings.task),
-        _rendered(settings.task, RENDERED[settings.task], TRAINING_SEED) if settings.rendered_share else None,
-        out,
-        data_digest=material.digest,
-        resume=resume,
-    )
+def _looked_at(row: Row) -> Row:
+    decoded(row)
+    return fingerprint(row)
 
 
-def release(experiment: Experiment, material: Material, out: Path, to: Path, *, version: str) -> Bundle:
-    """Write the bundle `to` from the best checkpoint in `out`; the test groups are read here, once, for the card."""
-    settings, task = experiment.settings, experiment.settings.task
-    classes, malignant, preprocessing = TASKS[task], MALIGNANT[task], BY_TASK[task]
-    saved = load_checkpoint(out / "checkpoint.pt")
-    network = build(settings.network, len(classes))
-    network.load_state_dict(saved["best"]["state"])
-    state = export.halve(fold(network))
-
-    train, held_out = (material.samples(rows, task) for rows in (material.split.train, material.split.validation))
-    logits, embeddings = predict(network, held_out.squares, preprocessing)
-    temperature = export.best_temperature(logits, torch.from_numpy(held_out.labels))
-    mask = np.array([name in malignant for name in classes])
-    positive = mask[held_out.labels]
-    score = _probabilities(logits, temperature)[:, mask].sum(axis=1)
-    threshold = operating_threshold(positive, score, 0.95)
-    check = _rendered(task, 20, CHECK_SEED)
-    known = [train.squares]
-    if settings.rendered_share:
-        known.append(_rendered(task, RENDERED[task], TRAINING_SEED).squares)
-    seen = np.concatenate([predict(network, squares, preprocessing)[1].numpy() for squares in known])
-    unusual = novelty.fit(seen, embeddings.numpy())
-
-    to.mkdir(parents=True, exist_ok=True)
-    export.write_weights(to, state, unusual)
-    export.write_graph(to, network, preprocessing.size)
-
-    test = material.samples(material.split.test, task)
-    logits, embeddings = predict(network, test.squares, preprocessing)
-    groups = [row.group for row in material.split.test]
-    told = held_out_report(_probabilities(logits, temperature), test.labels, groups, classes, malignant, threshold)
-    told["novelty_false_alarms"] = round(float((unusual.score(embeddings.numpy()) >= 1 - FALSE_ALARMS).mean()), 4)
-    rendered_logits, _ = predict(network, check.squares, preprocessing)
-    right = rendered_logits.argmax(1).numpy() == check.labels
-    card = Card(
-        task=task,
-        network=settings.network,
-        version=version,
-        classes=classes,
-        malignant_classes=tuple(name for name in classes if name in malignant),
-        preprocessing=preprocessing,
-        temperature=temperature,
-        thresholds={"malignant": threshold, "novelty": 1 - FALSE_ALARMS},
-        training={
-            "manifest": Path(experiment.manifest).name,
-            "data_digest": material.digest,
-            "terms": experiment.terms,
-            "group": experiment.group,
-            "split_grade": material.split.grade,
-            "split": material.split.summary(),
-            "set_aside": len(material.split.set_aside),
-            "settings": {**asdict(settings), "start": Path(settings.start).parent.name},
-            "best_epoch": saved["best"]["epoch"],
-            "start": _start(settings),
-            "parameters": parameter_count(network),
-        },
-        metrics={
-            "held_out": told,
-            "rendered_check": {"images": len(right), "right": int(right.sum()), "seed": CHECK_SEED},
-        },
-    )
-    write_card(to, card)
-    return load_bundle(to)
+def data_digest(rows: Sequence[Row]) -> str:
+    """SHA-256 (hex) over every row's file hash, label and group, in the manifest's order."""
+    return hashlib.sha256(json.dumps([[row.sha256, row.label, row.group] for row in rows]).encode()).hexdigest()
 
 
-def _start(settings: Settings) -> str:
-    """Where the weights came from before this run, an earlier run's included, for the card."""
-    if settings.start:
-        earlier = Settings(**load_checkpoint(Path(settings.start))["settings"])
-        return f"{_start(earlier)}, then {earlier.epochs} epochs with {earlier.rendered_share:.0%} rendered"
-    pretrained = settings.network == "mobilenet" and settings.pretrained
-    return "ImageNet (torchvision IMAGENET1K_V1)" if pretrained else "random"
-
-
-def _rendered(task: str, each: int, seed: int) -> Samples:
+def rendered_samples(
+    task: str, *, each: int | None = None, seed: int = TRAINING_SEED, preprocessing: Preprocessing | None = None
+) -> Samples:
+    """`each` rendered pictures of every class (as many as training uses, if not given)."""
+    each = each or RENDERED[task]
     labels = np.repeat(np.arange(len(TASKS[task])), each)
-    return Samples(render_squares(task, TASKS[task], BY_TASK[task], each, seed), labels)
-
-
-def _probabilities(logits: torch.Tensor, temperature: float) -> np.ndarray:
-    return torch.softmax(logits / temperature, dim=1).numpy()
+    return Samples(render_squares(task, TASKS[task], preprocessing or BY_TASK[task], each, seed), labels)

@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.datasets import LeakError, ManifestError, Row, fingerprint, read_manifest, refuse_leaks, split_rows
+from mlcore import datasets
+from mlcore.datasets import (
+    LeakError,
+    Row,
+    fingerprint,
+    folds,
+    load_squares,
+    near_pairs,
+    read_manifest,
+    refuse_leaks,
+    split_rows,
+)
+from mlcore.manifest import ManifestError
+from mlcore.preprocessing import Preprocessing
 
 CLASSES = ("benign", "pro_b")
 
@@ -38,7 +51,7 @@ def people(folder: Path, count: int = 20, each: int = 3) -> list[dict[str, str]]
 
 
 def prepared(path: Path, **options: str | None) -> list[Row]:
-    return [fingerprint(row) for row in read_manifest(path, CLASSES, group=options.get("group", "patient_id"))]
+    return [fingerprint(row) for row in read_manifest(path, "field", group=options.get("group", "patient_id"))]
 
 
 def test_a_person_stands_on_one_side_only(tmp_path: Path) -> None:
@@ -117,27 +130,117 @@ def test_too_few_groups_are_refused(tmp_path: Path) -> None:
         split_rows(prepared(manifest(tmp_path, people(tmp_path, count=3))), group="patient_id", seed=0)
 
 
+def test_few_groups_are_divided_as_far_as_they_go(tmp_path: Path) -> None:
+    split = split_rows(prepared(manifest(tmp_path, people(tmp_path, count=5))), group="patient_id", seed=0)
+    refuse_leaks(split)
+    assert [len({row.group for row in side}) for side in split.sides().values()] == [3, 1, 1]
+
+
+def test_validation_comes_from_training_where_a_split_by_hand_names_none(tmp_path: Path) -> None:
+    rows = [{**row, "split": row["split"].replace("validation", "train")} for row in given(tmp_path)]
+    split = split_rows(prepared(manifest(tmp_path, rows)), group="patient_id", seed=0)
+    refuse_leaks(split)
+    assert {row.group for row in split.test} == {"P8", "P9"}
+    assert {row.label for row in split.validation} == set(CLASSES)
+    assert not {row.group for row in split.validation} & {row.group for row in split.train}
+
+
+@pytest.mark.parametrize(("kept", "words"), [("benign", "benign pictures only"), ("pro_b", "malignant pictures only")])
+def test_the_gate_refuses_validation_of_one_kind(tmp_path: Path, kept: str, words: str) -> None:
+    rows = prepared(manifest(tmp_path, given(tmp_path)))
+    split = split_rows(rows, group="patient_id", seed=0)
+    with pytest.raises(LeakError, match=words):
+        refuse_leaks(replace(split, validation=[row for row in split.validation if row.label == kept]))
+
+
+def test_folds_hold_every_picture_out_once(tmp_path: Path) -> None:
+    rows = prepared(manifest(tmp_path, people(tmp_path)))
+    splits = folds(rows, group="patient_id", count=5, seed=3)
+    held_out = [row.path for split in splits for row in split.test]
+    assert sorted(held_out) == sorted(row.path for row in rows)
+    for split in splits:
+        assert len(split.train) + len(split.test) == len(rows)
+        assert not {row.group for row in split.train} & {row.group for row in split.test}
+        assert split.grade == "A"
+    assert [row.path for row in split_rows(rows, group="patient_id", seed=3).test] == [
+        row.path for row in splits[0].test
+    ]
+    assert folds(rows, group="patient_id", count=5, seed=3) == splits
+    assert folds(rows, group="patient_id", count=5, seed=4) != splits
+
+
+def test_a_fold_sets_twins_of_its_held_out_pictures_aside(tmp_path: Path) -> None:
+    rows = prepared(manifest(tmp_path, people(tmp_path)))
+    with Image.open(rows[0].path) as original:
+        original.resize((70, 70)).save(tmp_path / "again.png")
+    rows[-1] = fingerprint(replace(rows[-1], path=tmp_path / "again.png"))
+    for split in folds(rows, group="patient_id", count=5, seed=0):
+        held_out = {row.path for row in split.test}
+        aside = [twin.path for one, twin in ((rows[0], rows[-1]), (rows[-1], rows[0])) if one.path in held_out]
+        assert [row.path for row in split.set_aside] == ([] if len(aside) == 2 else aside)
+
+
+def test_folds_need_both_kinds_in_two_of_them(tmp_path: Path) -> None:
+    rows = [row for row in people(tmp_path) if row["label"] == "pro_b" or row["patient_id"] == "P0"]
+    with pytest.raises(LeakError, match="fewer than two of 5 folds hold benign"):
+        folds(prepared(manifest(tmp_path, rows)), group="patient_id", count=5, seed=0)
+
+
+def test_too_few_pictures_of_every_class_are_refused(tmp_path: Path) -> None:
+    rows = people(tmp_path, count=8, each=1)
+    rows = [{**row, "label": CLASSES[number % 2]} for number, row in enumerate(rows)]
+    with pytest.raises(LeakError, match="no class has as many as 5"):
+        split_rows(prepared(manifest(tmp_path, rows)), group="patient_id", seed=0)
+
+
+def test_near_means_a_few_of_256_bits() -> None:
+    def row(bits: int) -> Row:
+        return Row(Path(), "benign", "P", fingerprint=np.packbits(np.arange(256) < bits).tobytes())
+
+    rows = [row(0), row(datasets.NEAR), row(datasets.NEAR + 1)]
+    assert near_pairs(rows[:1], rows) == [(0, 0), (0, 1)]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"label": "wart"}, "line 3.*'wart' is no class.*--rename"),
-        ({"path": "nowhere.png"}, "line 3.*no file nowhere.png"),
-        ({"patient_id": ""}, "line 3.*patient_id is empty"),
+        ({"label": "wart"}, r"wart \(1\).*--map"),
+        ({"path": "nowhere.png"}, "line 3: nowhere.png.*data check"),
+        ({"patient_id": ""}, "nothing in patient_id.*line 3"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, str], words: str) -> None:
     rows = people(tmp_path, count=2)
     rows[1] |= change
     with pytest.raises(ManifestError, match=words):
-        read_manifest(manifest(tmp_path, rows), CLASSES, group="patient_id")
+        read_manifest(manifest(tmp_path, rows), "field", group="patient_id")
 
 
-def test_labels_of_another_house_are_renamed(tmp_path: Path) -> None:
-    rows = [{**row, "label": "Pro"} for row in people(tmp_path, count=1)]
-    read = read_manifest(manifest(tmp_path, rows), CLASSES, group="patient_id", rename={"Pro": "pro_b"})
-    assert {row.label for row in read} == {"pro_b"}
+def test_labels_of_another_house_are_mapped_or_left_out(tmp_path: Path) -> None:
+    rows = [{**row, "label": "Pro" if row["label"] == "pro_b" else "odd"} for row in people(tmp_path, count=1)]
+    read = read_manifest(manifest(tmp_path, rows), "field", group="patient_id", mapping={"Pro": "pro_b", "odd": None})
+    assert [row.label for row in read] == ["pro_b"]
+
+
+def test_of_equal_lines_the_first_counts(tmp_path: Path) -> None:
+    rows = people(tmp_path, count=2)
+    path = manifest(tmp_path, [*rows, rows[0]])
+    assert [row.path.name for row in read_manifest(path, "field", group="patient_id")] == [row["path"] for row in rows]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no column 'slide'"):
-        read_manifest(manifest(tmp_path, people(tmp_path, count=1)), CLASSES, group="slide")
+        read_manifest(manifest(tmp_path, people(tmp_path, count=1)), "field", group="slide")
+
+
+def test_squares_are_kept_and_a_picture_that_breaks_is_named(tmp_path: Path) -> None:
+    rows = prepared(manifest(tmp_path, people(tmp_path, count=1)))
+    squares = load_squares(rows, Preprocessing(size=16), tmp_path / "cache")
+    assert (squares.shape, squares.dtype) == ((3, 16, 16, 3), np.uint8)
+    for row in rows:
+        row.path.write_bytes(b"broken")
+    np.testing.assert_array_equal(load_squares(rows, Preprocessing(size=16), tmp_path / "cache"), squares)
+    with pytest.raises(ManifestError, match=r"p0-0\.png"):
+        load_squares(rows, Preprocessing(size=24), tmp_path / "cache")
+    with pytest.raises(ManifestError, match=r"p0-0\.png cannot be read"):
+        fingerprint(rows[0])
