@@ -110,12 +110,13 @@ class _Model:
         self.novelty = NoveltyScore.from_tensors(load_file(str(bundle.weights_path)))
         self.malignant = np.array([name in bundle.card.malignant_classes for name in bundle.card.classes])
 
-    def read(self, images: np.ndarray) -> list[Opinion]:
-        card = self.card
-        logits, maps, embeddings = self.session.run(images)
+    def read(self, squares: np.ndarray) -> list[Opinion]:
+        """uint8 (N, S, S, 3) -> an opinion of each."""
+        card, steps = self.card, self.card.preprocessing
+        logits, maps, embeddings = self.session.run(np.stack([steps.normalise(square) for square in squares]))
         probabilities = _softmax(logits / card.temperature)
         malignant = probabilities[:, self.malignant].sum(axis=1)
-        novelty = self.novelty.score(embeddings)
+        novelty = self.novelty.score(embeddings, steps.masked(squares))
         return [
             Opinion(
                 task=card.task,
@@ -128,7 +129,7 @@ class _Model:
                 novel=bool(novelty[i] >= card.thresholds["novelty"]),
                 activation=activation_maps(maps[i]),
             )
-            for i in range(len(images))
+            for i in range(len(squares))
         ]
 
 
@@ -193,7 +194,7 @@ class Predictor:
         with self._lock:
             for model in models:
                 steps = model.card.preprocessing
-                by_model.append(model.read(np.stack([steps.normalise(image[steps]) for image in images])))
+                by_model.append(model.read(np.stack([image[steps] for image in images])))
         return [list(row) for row in zip(*by_model, strict=True)]
 
     def _prepare(self, index: int, image: bytes | np.ndarray, task: str) -> Prepared:

@@ -11,7 +11,6 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 from safetensors.numpy import save
-from torch import Tensor
 
 from mlcore.bundle import GRAPH, WEIGHTS
 from mlcore.networks import PooledNetwork
@@ -30,21 +29,6 @@ def halve(network: PooledNetwork) -> dict[str, np.ndarray]:
         value.copy_(half.float())
         state[key] = half.contiguous().numpy()
     return state
-
-
-def best_temperature(logits: Tensor, truth: Tensor) -> float:
-    """The temperature with the lowest cross entropy on held-out logits (Guo et al. 2017, arXiv 1706.04599)."""
-    log_temperature = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits.clone() / log_temperature.exp(), truth)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return float(log_temperature.exp().item())
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], novelty: NoveltyScore) -> None:
