@@ -307,7 +307,9 @@ def search(report: Report) -> dict[str, Any] | None:
     if not part:
         return None
     best = part.get("best") or {}
-    trials = sorted(part.get("trials") or (), key=lambda trial: (not known(trial["value"]), -(trial["value"] or 0)))
+    worse = 1 if part.get("direction") == "minimize" else -1
+    trials = part.get("trials") or ()
+    trials = sorted(trials, key=lambda trial: (not known(trial["value"]), worse * (trial["value"] or 0)))
     return {
         "count": len(trials),
         "minutes": round((part.get("seconds") or 0) / 60),
