@@ -26,6 +26,7 @@ from mlcore.report.cost import cost
 from mlcore.report.data import Data
 from mlcore.report.evidence import Evidence
 from mlcore.report.headline import PREVALENCES
+from mlcore.report.held_out import held_out
 from mlcore.report.listing import Listed, Listing, read_listing
 from mlcore.report.prose import counted, percent
 from mlcore.sketch import share_known
@@ -42,7 +43,8 @@ PARTLY_KNOWN = "ABOUT {} OF THESE ARE PICTURES IT LEARNT FROM: not a result."
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What was asked for. `alone` leaves the other network of the task out, `sibling` names it; `quick` leaves out
-    what needs further passes through the network; `prevalences` are for predictive values."""
+    what needs further passes through the network; `prevalences` are for predictive values; `run` is the folder of the
+    bundle's own training, of which only the test groups are then read, with its curves beside them."""
 
     manifest: Path
     group: str | None = None
@@ -55,6 +57,7 @@ class Wish:
     threads: int | None = None
     seed: int = 0
     command: str = ""
+    run: Path | None = None
 
 
 def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
@@ -64,6 +67,7 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     """
     own_column = bundle.card.training.get("group")
     listing = read_listing(wish.manifest, bundle.card.task, wish.group, wish.mapping, own_column)
+    run = None if wish.run is None else held_out(bundle, wish.run, listing)
     doubts = list(listing.warnings)
     siblings = [] if wish.alone else _siblings(bundle, wish.sibling, doubts)
     predictor = Predictor([bundle, *siblings], engine=wish.engine, threads=wish.threads)
@@ -85,13 +89,14 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     for part, words in (("folds", "is read once by the finished network"), ("search", "was made before its release")):
         missing[part] = f"An evaluation of a finished network has none: it {words}. Its own report may have it."
     missing["folds_summary"] = missing["folds"]
-    missing["curves"] = "Training curves belong to the run that made the network, not to these pictures."
+    if run is None:
+        missing["curves"] = "Training curves belong to the run that made the network, not to these pictures."
     if listing.grade == "D":
         missing["patients"] = "No column says which pictures are of one patient: name it with --group."
     return build(
         own,
-        basis=LEARNT if known else "external",
-        basis_words=known or EXTERNAL,
+        basis=LEARNT if known else "held-out" if run else "external",
+        basis_words=known or (run.words if run else EXTERNAL),
         identity={
             **identity(
                 bundle,
@@ -114,6 +119,7 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
         siblings=evidences[1:],
         colour=by_colour,
         prevalences=wish.prevalences,
+        curves=run.curves if run else (),
         missing=missing,
         warnings=doubts,
         seed=wish.seed,

@@ -45,6 +45,12 @@ def add_to(commands: Any) -> None:
         metavar="SHARE",
         help="share of malignant pictures to state predictive values for, 0 to 1; may be given several times",
     )
+    evaluate.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="RUN",
+        help="only the test groups of the bundle's own training, in that folder; the report is kept with the bundle",
+    )
     evaluate.add_argument("--engine", choices=ENGINES, default="auto")
     evaluate.add_argument("--threads", type=int, help="threads of one forward pass (all cores if not given)")
     evaluate.add_argument("--seed", type=int, default=0, help="of resampling and of the sample for robustness")
@@ -78,6 +84,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from mlcore.manifest import read_map
     from mlcore.report.building import write
     from mlcore.report.headline import PREVALENCES
+    from mlcore.report.validated import keep
 
     if arguments.alone and arguments.sibling:
         raise ValueError("--alone leaves the other network out; do not name one with --sibling")
@@ -97,9 +104,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         seed=arguments.seed,
         command=_command("evaluate", arguments, bundle),
+        run=arguments.held_out,
     )
     report = evaluate(bundle, wish)
     _, page = write(report, arguments.out)
+    if arguments.held_out:
+        keep(report, bundle)
     print("\n".join(told(report)))
     print(f"Report: {page} and {page.with_suffix('.json').name} beside it")
     return 0
@@ -146,7 +156,7 @@ def ready(out: Path) -> None:
 def _command(name: str, arguments: argparse.Namespace, bundle: Bundle) -> str:
     """What was asked, with files by their names alone: folders are this machine's affair."""
     words = ["python", "-m", "mlcore", name, "--bundle", bundle.name]
-    for option in ("validated", "study", "sibling", "sibling_validated", "manifest", "group", "map"):
+    for option in ("validated", "held_out", "study", "sibling", "sibling_validated", "manifest", "group", "map"):
         value = getattr(arguments, option, None)
         if value:
             words += [f"--{option.replace('_', '-')}", value if option == "group" else Path(value).name]

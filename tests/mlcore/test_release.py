@@ -11,6 +11,7 @@ from mlcore import measuring, release
 from mlcore.bundle import TASKS
 from mlcore.corruptions import CORRUPTIONS, SEVERITIES
 from mlcore.engines import Predictor
+from mlcore.evaluation import Wish, evaluate
 from mlcore.experiment import Experiment, Material
 from mlcore.measuring import Measured, measure
 from mlcore.outliers import INSTRUMENTS
@@ -110,5 +111,18 @@ def test_a_split_is_calibrated_and_tested_on_groups_it_did_not_learn(
     sides = training["split"]
     assert bundle.card.metrics["held_out"]["images"] == sides["test"]["images"] > 0
     assert sum(side["images"] for side in sides.values()) + training["set_aside"] == len(material.rows)
+    wish = Wish(Path(experiment.manifest), group="block", alone=True, quick=True, run=tmp_path / "out")
+    report = evaluate(bundle, wish)
+    assert report["basis"] == "held-out"
+    assert report["data"]["images"] == sides["test"]["images"]
+    # The engine and the training decode and compute alike.
+    held_out = bundle.card.metrics["held_out"]["figures"]
+    assert report["accuracy"]["value"] == pytest.approx(held_out["accuracy"]["value"], abs=1e-3)
+    assert report["brier"]["value"] < 2
+    assert [entry["epoch"] for entry in report["curves"]] == [1, 2]
+    assert "curves" not in report["missing"]
     quantiles = Predictor([bundle], engine="onnxruntime", threads=1)._models[0].novelty.quantiles
     assert (np.diff(quantiles) >= 0).all()
+    stranger = replace(bundle, card=replace(bundle.card, training={**training, "data_digest": "another"}))
+    with pytest.raises(ValueError, match="is not the run that made bundle"):
+        evaluate(stranger, wish)
