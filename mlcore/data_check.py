@@ -139,7 +139,7 @@ def check(manifest: Path, task: str | None, *, group: str | None, mapping: Mappi
     rows = [picture.row for picture in seen]
     findings += pictures.about_refused(refused)
     findings += pictures.about_unfit(seen, task)
-    findings += pictures.about_classes(rows, task)
+    findings += pictures.about_classes(rows, task, grouped=bool(group))
     if group:
         findings += pictures.about_groups(rows, group)
     findings += pictures.about_sides(rows, grouped=bool(group))

@@ -189,8 +189,9 @@ def _kinds(rows: Iterable[Row]) -> set[bool]:
 
 
 def _parts(rows: Sequence[Row]) -> int:
-    """Of how many parts validation is one: six, fewer where there are fewer groups."""
-    return max(2, min(6, len({row.group for row in rows})))
+    """Of how many parts validation is one: six, fewer where there are fewer groups or pictures of every class."""
+    most = Counter(row.label for row in rows).most_common(1)
+    return max(2, min(6, len({row.group for row in rows}), *(count for _, count in most)))
 
 
 def _folds(rows: Sequence[Row], count: int, seed: int) -> Iterator[tuple[list[Row], list[Row]]]:

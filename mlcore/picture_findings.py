@@ -89,7 +89,7 @@ def about_unfit(seen: Sequence[Seen], task: str) -> Iterator[Finding]:
         )
 
 
-def about_classes(rows: Sequence[Row], task: str) -> Iterator[Finding]:
+def about_classes(rows: Sequence[Row], task: str, *, grouped: bool) -> Iterator[Finding]:
     told = per_class(rows, TASKS[task])
     there = [name for name, told in told.items() if told["images"]]
     absent = [name for name in told if name not in there]
@@ -116,12 +116,13 @@ def about_classes(rows: Sequence[Row], task: str) -> Iterator[Finding]:
             "A network's operating threshold is chosen between the two. To measure a shipped network it does no harm.",
         )
     thin = [name for name in there if told[name]["images"] < ASSESSABLE or told[name]["groups"] < FOLDS]
+    least = f" or {FOLDS} groups" if grouped else ""
     if thin and len(there) > 1:
         yield Finding(
             DOUBT,
             "thin_classes",
-            f"Too few to be judged in {FOLDS} folds (below {ASSESSABLE} pictures or {FOLDS} groups): "
-            + ", ".join(f"{name} ({_of(told[name])})" for name in thin)
+            f"Too few to be judged in {FOLDS} folds (below {ASSESSABLE} pictures{least}): "
+            + ", ".join(f"{name} ({_of(told[name], grouped)})" for name in thin)
             + ".",
             "Bring more, or map them to another class or out.",
         )
@@ -242,8 +243,8 @@ def _apart(a: Row, b: Row, *, split: bool, grouped: bool) -> str:
     return "duplicates_within_group" if a.group == b.group else "duplicates_across_groups"
 
 
-def _of(told: Mapping[str, int]) -> str:
-    return f"{counted(told['images'], 'picture')}, {counted(told['groups'], 'group')}"
+def _of(told: Mapping[str, int], grouped: bool) -> str:
+    return counted(told["images"], "picture") + (f", {counted(told['groups'], 'group')}" if grouped else "")
 
 
 def _named(row: Row, grouped: bool) -> str:

@@ -10,7 +10,7 @@ import pytest
 from mlcore import experiment
 from mlcore.bundle import TASKS, load_bundle
 from mlcore.cli import main
-from mlcore.experiment import hold
+from mlcore.experiment import Experiment, hold
 from mlcore.phantom import render_cell, render_field, save_rendered
 
 
@@ -88,6 +88,7 @@ def test_from_manifest_to_bundle_with_figures_that_predict_confirms(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "render_squares", few_squares)
+    monkeypatch.setitem(experiment.RENDERED, "field", 8)
     sides = ["train"] * 4 + ["validation"] * 3 + ["test"] * 3
     rows = []
     for label in TASKS["field"]:
@@ -100,14 +101,20 @@ def test_from_manifest_to_bundle_with_figures_that_predict_confirms(
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    study = tmp_path / "study"
+    study.mkdir()
+    best = {"params": {"learning_rate": 0.003, "tempering": 0.4}}
+    (study / "study.json").write_text(json.dumps({"task": "field", "network": "cnn", "best": best}))
     out, cache = tmp_path / "run", str(tmp_path / "cache")
     command = ["train", "--task", "field", "--network", "cnn", "--manifest", str(tmp_path / "manifest.csv")]
     command += ["--group", "block", "--epochs", "2", "--batch", "8", "--out", str(out), "--cache", cache]
+    command += ["--from-study", str(study), "--tempering", "0.6"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "split grade C, 12 images of 12 held-out groups" in said
+    assert "held-out figures, split grade C: 12 images of 12 groups" in said
     card = load_bundle(out / "bundle").card
-    assert card.training["settings"]["rendered_share"] == 0.06
+    settings = card.training["settings"]
+    assert (settings["rendered_share"], settings["learning_rate"], settings["tempering"]) == (0.06, 0.003, 0.6)
 
     held_out = [row for row in rows if row["split"] == "test"]
     paths = [str(tmp_path / row["path"]) for row in held_out]
@@ -116,14 +123,48 @@ def test_from_manifest_to_bundle_with_figures_that_predict_confirms(
     right = sum(label == row["label"] for label, row in zip(told, held_out, strict=True))
     assert card.metrics["held_out"]["figures"]["accuracy"]["value"] == pytest.approx(right / 12, abs=1e-3)
 
-    assert main(["export", "--out", str(out), "--to", str(tmp_path / "again"), "--cache", cache]) == 0
-    assert load_bundle(tmp_path / "again").card.digest == card.digest
-
-    assert main([*command, "--resume", "--epochs", "3"]) == 2
+    assert main([*command, "--to", str(tmp_path / "again")]) == 0
+    assert load_bundle(tmp_path / "again").card.digest == card.digest, "the same command goes on, here from the end"
+    assert main([*command, "--epochs", "3"]) == 2
     assert "other settings" in capsys.readouterr().err
+    assert Experiment.load(out).settings.epochs == 2
     with hold(out):
-        assert main([*command, "--resume"]) == 2
+        assert main(command) == 2
     assert "another process is training" in capsys.readouterr().err
+
+
+def test_the_task_of_a_manifest_need_not_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, label in enumerate(["blast", "neutrophil"] * 5):
+        picture = render_cell(label, seed=1_500_000 + number, size=96)
+        save_rendered(picture, tmp_path / f"{number}.png", kind="cell", format="PNG")
+    table = [f"{number}.png;{['Blast', 'neutrophil'][number % 2]};P{number // 2}" for number in range(10)]
+    (tmp_path / "m.csv").write_text("\n".join(["path;label;patient_id", *table]))
+    assert main(["data", "check", str(tmp_path / "m.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "Taken for the task cell" in said
+    assert "Split grade D" in said
+    assert "Next: the same with --group patient_id" in said
+    assert "Research use only" in said
+    assert main(["data", "check", str(tmp_path / "m.csv"), "--group", "patient_id"]) == 0
+    said = capsys.readouterr().out
+    assert "Split grade A" in said
+    assert said.endswith(f"--manifest {tmp_path / 'm.csv'} --group patient_id --out RUN\n")
+    (tmp_path / "map.csv").write_text("neutrophil,-\n")
+    command = ["data", "check", str(tmp_path / "m.csv"), "--task", "cell", "--map", str(tmp_path / "map.csv"), "--json"]
+    assert main(command) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["left_out"], told["usable"], told["task"]) == (5, False, "cell")
+    assert {finding["code"] for finding in told["findings"]} >= {"one_class", "no_group"}
+
+
+def test_without_a_group_the_grade_is_said_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["tune", "--task", "cell", "--network", "cnn", "--manifest", str(tmp_path / "m.csv")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "grade D: no release" in said[0]
+    assert "m.csv cannot be opened" in said[1]
 
 
 def few_squares(task: str, classes: tuple[str, ...], preprocessing: object, each: int, seed: int) -> np.ndarray:
