@@ -139,7 +139,7 @@ def _told(found: Check) -> list[str]:
     ]
     for finding in found.findings:
         lines += _finding(finding)
-    if found.per_class:
+    if found.images:
         lines += ["", f"{'class':22}{'pictures':>10}{'groups':>10}" if found.group else f"{'class':22}{'pictures':>10}"]
         for name, counts in found.per_class.items():
             line = f"  {name:20}{counts['images']:>10,}"

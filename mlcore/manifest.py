@@ -75,11 +75,18 @@ class Table:
         others = [column for column in self.columns if spelling(column) in ALIASES.get(name, ())]
         if len(others) == 1:
             return others[0]
-        meant = others[0] if others else nearest(name, self.columns)
+        meant = others[0] if others else nearest(name, self.columns) or self._alike(name)
         hint = f" If {meant!r} is meant, " if meant else ""
         if hint:
             hint += f"head it {name!r}." if name in OWN_COLUMNS else f"say --group {meant}."
         raise ManifestError(f"There is no column {name!r}; the columns are: {', '.join(self.columns)}.{hint}")
+
+    def _alike(self, name: str) -> str | None:
+        """The column spelled most like what other programs call that one: "Diagnose" for diagnosis."""
+        for alias in ALIASES.get(name, ()):
+            if meant := nearest(alias, self.columns, cutoff=0.8):
+                return meant
+        return None
 
 
 def read_table(path: Path) -> Table:
@@ -190,10 +197,10 @@ def class_of(label: str, classes: Sequence[str], mapping: Mapping[str, str | Non
     raise KeyError(label)
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The one of `names` that is spelled most alike, if any is alike at all."""
     by_spelling = {spelling(other): other for other in names}
-    close = difflib.get_close_matches(spelling(name), by_spelling, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(spelling(name), by_spelling, n=1, cutoff=cutoff)
     return by_spelling[close[0]] if close else None
 
 

@@ -72,6 +72,8 @@ def test_columns_go_by_other_spellings_and_by_the_only_other_name(tmp_path: Path
         read.column("patient_no")
     with pytest.raises(ManifestError, match="If 'file' is meant, head it 'path'"):
         read_table(table(tmp_path, b"file,image\n")).column("path")
+    with pytest.raises(ManifestError, match="If 'Diagnose' is meant, head it 'label'"):
+        read_table(table(tmp_path, b"path;Diagnose\n")).column("label")
 
 
 @pytest.mark.parametrize(
