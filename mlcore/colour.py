@@ -17,6 +17,7 @@ from mlcore.preprocessing import Preprocessing
 PERCENTILES = (10, 50, 90)
 FOLDS = 5
 TREES = 100
+MOST = 20_000  # pictures that the forest of one fold learns from, drawn at random: it gains nothing from more
 
 
 def statistics(squares: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -48,7 +49,10 @@ def out_of_fold(
         raise ValueError("all pictures are of one group: a colour baseline would have nothing to learn from")
     probabilities = np.zeros((len(labels), classes))
     splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    rng = np.random.default_rng(seed)
     for rest, held_out in splitter.split(features, labels, groups):
+        if len(rest) > MOST:
+            rest = rng.choice(rest, MOST, replace=False)
         forest = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=seed)
         forest.fit(features[rest], labels[rest])
         probabilities[np.ix_(held_out, forest.classes_)] = forest.predict_proba(features[held_out])

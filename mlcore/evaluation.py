@@ -29,6 +29,7 @@ from mlcore.report.headline import PREVALENCES
 from mlcore.report.held_out import held_out
 from mlcore.report.listing import Listed, Listing, read_listing
 from mlcore.report.prose import counted, percent
+from mlcore.report.validated import search_of
 from mlcore.sketch import share_known
 
 SAMPLE = 300  # pictures that faults are tried on
@@ -44,7 +45,8 @@ PARTLY_KNOWN = "ABOUT {} OF THESE ARE PICTURES IT LEARNT FROM: not a result."
 class Wish:
     """What was asked for. `alone` leaves the other network of the task out, `sibling` names it; `quick` leaves out
     what needs further passes through the network; `prevalences` are for predictive values; `run` is the folder of the
-    bundle's own training, of which only the test groups are then read, with its curves beside them."""
+    bundle's own training, of which only the test groups are then read, with its curves beside them; `study` that of the
+    search its settings came from."""
 
     manifest: Path
     group: str | None = None
@@ -58,6 +60,7 @@ class Wish:
     seed: int = 0
     command: str = ""
     run: Path | None = None
+    study: Path | None = None
 
 
 def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
@@ -68,6 +71,7 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     own_column = bundle.card.training.get("group")
     listing = read_listing(wish.manifest, bundle.card.task, wish.group, wish.mapping, own_column)
     run = None if wish.run is None else held_out(bundle, wish.run, listing)
+    search = None if wish.study is None else search_of(wish.study, bundle.card.training["settings"])
     doubts = list(listing.warnings)
     siblings = [] if wish.alone else _siblings(bundle, wish.sibling, doubts)
     predictor = Predictor([bundle, *siblings], engine=wish.engine, threads=wish.threads)
@@ -89,6 +93,8 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     for part, words in (("folds", "is read once by the finished network"), ("search", "was made before its release")):
         missing[part] = f"An evaluation of a finished network has none: it {words}. Its own report may have it."
     missing["folds_summary"] = missing["folds"]
+    if search:
+        del missing["search"]
     if run is None:
         missing["curves"] = "Training curves belong to the run that made the network, not to these pictures."
     if listing.grade == "D":
@@ -120,6 +126,7 @@ def evaluate(bundle: Bundle, wish: Wish) -> dict[str, Any]:
         colour=by_colour,
         prevalences=wish.prevalences,
         curves=run.curves if run else (),
+        search=search,
         missing=missing,
         warnings=doubts,
         seed=wish.seed,

@@ -109,7 +109,7 @@ def measure(material: Material, run: Path, *, foreign: Path | None = None) -> Me
 def fit_novelty(
     network: PooledNetwork, preprocessing: Preprocessing, known: np.ndarray, rendered: Samples | None
 ) -> novelty.NoveltyScore:
-    """Fitted on squares (N, S, S, 3) of the training, and on the rendered ones, as a kind of their own, if learnt too."""
+    """Fitted on squares (N, S, S, 3) of the training, and on the rendered ones, a kind of their own, if learnt too."""
     kinds = [preprocessing.masked(squares) for squares in [known] + ([rendered.squares] if rendered else [])]
     return novelty.fit(predict(network, np.concatenate(kinds), preprocessing)[1].numpy(), kinds)
 

@@ -51,6 +51,7 @@ def add_to(commands: Any) -> None:
         metavar="RUN",
         help="only the test groups of the bundle's own training, in that folder; the report is kept with the bundle",
     )
+    evaluate.add_argument("--study", type=Path, help="folder of the search that its settings came from")
     evaluate.add_argument("--engine", choices=ENGINES, default="auto")
     evaluate.add_argument("--threads", type=int, help="threads of one forward pass (all cores if not given)")
     evaluate.add_argument("--seed", type=int, default=0, help="of resampling and of the sample for robustness")
@@ -105,6 +106,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         command=_command("evaluate", arguments, bundle),
         run=arguments.held_out,
+        study=arguments.study,
     )
     report = evaluate(bundle, wish)
     _, page = write(report, arguments.out)

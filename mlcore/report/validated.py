@@ -166,7 +166,7 @@ def report_of(
         siblings=siblings,
         colour=by_colour,
         curves=summary["curves"],
-        search=None if study is None else _search(study, summary),
+        search=None if study is None else search_of(study, summary["settings"]),
         missing={} if study else {"search": "The settings are those asked for; no search was named for this report."},
         robustness=validated.robustness(evidence),
         novelty=validated.novelty(),
@@ -205,12 +205,11 @@ def _beside(validated: Validated, sibling: Validated, paths: list[str]) -> Evide
     return sibling.evidence(paths)
 
 
-def _search(study: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+def search_of(study: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Part 6's search. Raises ValueError when it was of another task or network."""
     if not (study / STUDY).is_file():
         raise ValueError(f"{study} holds no finished search")
     found = json.loads((study / STUDY).read_text())
-    settings = summary["settings"]
     if (found["task"], found["network"]) != (settings["task"], settings["network"]):
         raise ValueError(f"the search in {study} was for {found['task']} and {found['network']}")
     return {
