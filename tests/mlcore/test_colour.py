@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mlcore import colour
 from mlcore.colour import out_of_fold, statistics
 from mlcore.preprocessing import CELL, FIELD
 
@@ -61,3 +62,19 @@ def test_a_group_never_teaches_its_own_answer() -> None:
 def test_one_group_has_no_baseline() -> None:
     with pytest.raises(ValueError, match="one group"):
         out_of_fold(np.zeros((4, 15)), np.array([0, 1, 0, 1]), ["a"] * 4, classes=2)
+
+
+def test_a_long_list_is_learnt_from_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = []
+
+    class Forest(colour.RandomForestClassifier):  # type: ignore[misc]
+        def fit(self, features: np.ndarray, labels: np.ndarray) -> object:
+            learnt.append(len(features))
+            return super().fit(features, labels)
+
+    monkeypatch.setattr(colour, "RandomForestClassifier", Forest)
+    monkeypatch.setattr(colour, "MOST", 20)
+    labels = np.arange(100) % 2
+    told = colour.out_of_fold(labels[:, None] + np.zeros((100, 15)), labels, np.arange(100).astype(str), classes=2)
+    assert learnt == [20] * 5
+    assert (told.argmax(axis=1) == labels).all()
