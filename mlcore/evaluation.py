@@ -214,7 +214,11 @@ def _conduct(
     answers = stress.ask_corrupted(read, squares, wish.seed)
     unlike = stress.ask_unlike(read, own.task, squares, wish.seed)
     assert own.novelty is not None  # noqa: S101 - a predictor always says it
-    ordinary = "Of the pictures evaluated here, which the network may rightly find unlike its own, so many do:"
+    ordinary = (
+        "Of ordinary pictures, of groups that it did not learn, so many do, the false alarms:"
+        if wish.run
+        else "Of the pictures evaluated here, which the network may rightly find unlike its own, so many do:"
+    )
     found: dict[str, dict[str, Any] | None] = {
         "robustness": stress.robustness(answers, labels, own.classes, own.malignant),
         "novelty": stress.novelty(own.novelty, bundle.card.thresholds["novelty"], unlike, own.task, ordinary),

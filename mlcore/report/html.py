@@ -193,7 +193,9 @@ def _tile(name: str, figure: Mapping[str, Any], rests: str, *, share: bool) -> d
 def _number(value: Mapping[str, Any] | float | None, digits: int = 3) -> str:
     if isinstance(value, Mapping):
         value = value["value"]
-    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+    if value is None:
+        return "–"
+    return f"{0.0 if round(value, digits) == 0 else value:,.{digits}f}".replace("-", "−")
 
 
 def _signed(value: float | None) -> str:

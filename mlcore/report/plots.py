@@ -295,7 +295,6 @@ def novelty(against: Mapping[str, Mapping[str, Any]]) -> str:
     return rows(
         [f"{name.replace('_', ' ')} (n {of['images']})" for name, of in against.items()],
         [
-            Series("AUROC", [(i, of["auroc"]) for i, of in enumerate(against.values())], line="", marker="circle"),
             Series(
                 "share caught",
                 [(i, of["caught"]) for i, of in enumerate(against.values())],
@@ -303,6 +302,7 @@ def novelty(against: Mapping[str, Mapping[str, Any]]) -> str:
                 marker="square",
                 colour=INK,
             ),
+            Series("AUROC", [(i, of["auroc"]) for i, of in enumerate(against.values())], line="", marker="circle"),
         ],
         Axis("value"),
         title="How well foreign pictures are told from the training's",
