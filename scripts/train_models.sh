@@ -38,14 +38,14 @@ field() {
   # shellcheck disable=SC2086
   mlcore tune $of --epochs "$short" --size 64 --share 1 --minutes 2 --out "$RUNS/search-$name"
   # shellcheck disable=SC2086
-  mlcore train $of --epochs "$epochs" --batch 32 --augmentation 0.9 --from-study "$RUNS/search-$name" \
+  mlcore train $of --epochs "$epochs" --batch 32 --augmentation 0.5 --from-study "$RUNS/search-$name" \
     --terms "$FIELD_TERMS" --out "$RUNS/$name" --to "$BUNDLES/$name" --version "$VERSION"
 }
 
 cell mobilenet --epochs 10 --small-size 128
 cell cnn --epochs 24 --bfloat16
-field mobilenet 8 3
-field cnn 24 4 --bfloat16
+field mobilenet 15 3
+field cnn 36 4 --bfloat16
 
 # report NAME OTHER MANIFEST GROUP: needs both networks of the task.
 report() {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlcore.bundle import MALIGNANT, TASKS, BundleError, Card, load_bundle, shipped_bundles
+from mlcore.released import load_report
 
 NAMES = ["cell-cnn", "cell-mobilenet", "field-cnn", "field-mobilenet"]
 
@@ -37,13 +38,31 @@ def test_a_card_says_what_a_reader_must_know(name: str) -> None:
     assert card.training["terms"]
     assert 0 < card.training["settings"]["rendered_share"] < 0.5
     held_out = card.metrics["held_out"]
-    assert held_out["images"] == card.training["split"]["test"]["images"] > 500
+    # Figures are of pictures set aside, or of all pictures, each read by a sibling that had not seen its group.
+    side = {"held-out": "test", "out-of-fold": "train"}[card.training["basis"]]
+    assert held_out["images"] == card.training["split"][side]["images"] > 500
     for name_of, figure in held_out["figures"].items():
         low, high = figure["interval_95"]
         assert low <= figure["value"] <= high, name_of
     check = card.metrics["rendered_check"]
     assert check["right"] >= 0.9 * check["images"]
     assert not any(word in json.dumps(card.to_dict()) for word in ("/home", "/root", "/tmp"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_ships_beside_each_card_and_says_the_same(name: str) -> None:
+    card, report = load_bundle(name).card, load_report(name)
+    assert report is not None
+    assert report["identity"]["digest"] == card.digest
+    assert report["basis"] == card.training["basis"]
+    assert report["banner"] == "Research use only – not for diagnostic use."
+    for figure in ("accuracy", "macro_f1", "malignant_auroc"):
+        told = card.metrics["held_out"]["figures"][figure]["value"]
+        assert report[figure]["low"] <= report[figure]["value"] <= report[figure]["high"]
+        assert report[figure]["value"] == pytest.approx(told, abs=2e-3), figure
+    for part in ("operating", "per_class", "patients", "calibration", "use", "robustness", "novelty", "explanation"):
+        assert report[part], part
+    assert {"cnn", "mobilenet", "both", "colour"} <= set(report["networks"])
 
 
 def test_a_card_survives_its_file() -> None:
