@@ -190,9 +190,8 @@ def _tile(name: str, figure: Mapping[str, Any], rests: str, *, share: bool) -> d
     return {"name": name, "value": shown(figure["value"]), "words": interval + rests}
 
 
-def _number(value: Mapping[str, Any] | float | None, digits: int = 3) -> str:
-    if isinstance(value, Mapping):
-        value = value["value"]
+def _number(figure: Mapping[str, Any] | float | None, digits: int = 3) -> str:
+    value: float | None = figure["value"] if isinstance(figure, Mapping) else figure
     if value is None:
         return "–"
     return f"{0.0 if round(value, digits) == 0 else value:,.{digits}f}".replace("-", "−")
