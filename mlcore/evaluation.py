@@ -38,7 +38,7 @@ RARE_KIND = 40  # pictures of the rarer kind that the sample should hold
 FOREIGN = 0.10  # share of the pictures called novel from which on the report warns
 EXTERNAL = "Read by the finished network, whose training held none of these pictures as far as is known."
 KNOWN = "THESE ARE THE PICTURES IT LEARNT FROM: not a result."
-PARTLY_KNOWN = "ABOUT {} OF THESE ARE PICTURES IT LEARNT FROM: not a result."
+PARTLY_KNOWN = "SOME OF THESE, ROUGHLY {}, ARE PICTURES IT LEARNT FROM: not a result."
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def test_some_of_the_pictures_it_learnt_from_are_noticed_too(drawn: Path, tmp_pa
         Image.fromarray(pixels).save(drawn / f"new{number}.png")
     rows = lines()[:10] + [{"path": f"new{n}.png", "label": "monocyte", "patient_id": "P9"} for n in range(10)]
     report = evaluated(written(drawn, rows), tmp_path / "out", "--quick", "--alone", bundle=str(trained))
-    assert report["warnings"][0] == "ABOUT 50 % OF THESE ARE PICTURES IT LEARNT FROM: not a result."
+    assert report["warnings"][0] == "SOME OF THESE, ROUGHLY 50 %, ARE PICTURES IT LEARNT FROM: not a result."
 
 
 def test_a_sketch_estimates_how_many_are_known() -> None:
