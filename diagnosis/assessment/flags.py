@@ -131,7 +131,8 @@ def _parts_differ(
             "Fields and single cells point different ways",
             f"Fields alone: {percent(fields.probability.value)}; cells alone: {percent(cells.probability.value)}. "
             f"The higher one stands until you have looked.",
-            tuple(image.id for image in higher if image.is_malignant),
+            # A part may be likely malignant though no image of it leads with a malignant class: then all of it counts.
+            tuple(image.id for image in higher if image.is_malignant) or tuple(image.id for image in higher),
         )
 
 

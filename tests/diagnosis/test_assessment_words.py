@@ -119,6 +119,12 @@ class TestFlags:
         assert flag_codes(alarm) == ["blasts_20", "few_cells"]
         assert "Preliminary" in alarm.flags[0].detail
 
+    def test_fields_that_are_likely_malignant_without_leading_so_are_what_the_difference_rests_on(self) -> None:
+        doubtful = [read("field", "benign", 0.3) for _ in range(2)]
+        assessment = assess(case(*doubtful, *cells(lymphocyte=30).images))
+        (differ,) = [flag for flag in assessment.flags if flag.code == "parts_differ"]
+        assert differ.rests_on == (1, 2)
+
     @searching
     @given(cases)
     def test_every_flag_rests_on_images_of_the_case(self, evidence: Evidence) -> None:

@@ -16,6 +16,7 @@ from mlcore.experiment import Experiment, Material
 from mlcore.measuring import Measured, measure
 from mlcore.outliers import INSTRUMENTS
 from mlcore.phantom import render_field, save_rendered
+from mlcore.report.validated import Validated, report_of
 from mlcore.training import Settings
 from mlcore.validation import OutOfFold, read_summary, validate
 
@@ -91,6 +92,14 @@ def test_a_release_learns_every_group_and_shows_what_its_siblings_said_of_groups
         [render_field("pro_b", seed=1, size=96)], "field"
     )
     assert answers[0][0].digest == card.digest
+    manifest = Path(experiment.manifest)
+    report = report_of(Validated.load(bundle, run), manifest=manifest, group="block", cache=tmp_path / "cache")
+    assert report["basis"] == "out-of-fold"
+    assert [fold["fold"] for fold in report["folds"]] == [1, 2]
+    assert report["accuracy"]["value"] == pytest.approx(right, abs=1e-4)
+    assert set(report["robustness"]["corruptions"]) == set(CORRUPTIONS)
+    assert report["novelty"]["against"]["not blood"]["images"] == 9 * 2 * FOLDS
+    assert [entry["epoch"] for entry in report["curves"]] == [1, 2]
 
 
 def test_a_validation_of_other_settings_is_no_ground_for_a_release(
