@@ -14,6 +14,12 @@ class Laboratory(models.Model):
 
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=60, unique=True)
+    address = models.TextField(blank=True, max_length=500)  # this and the next three head every report
+    phone = models.CharField(max_length=60, blank=True)
+    director = models.CharField(max_length=200, blank=True)
+    accreditation = models.CharField(max_length=200, blank=True)
+    routine_hours = models.PositiveSmallIntegerField(default=48)  # target from receipt to signature
+    urgent_hours = models.PositiveSmallIntegerField(default=4)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

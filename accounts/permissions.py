@@ -41,6 +41,13 @@ class Action(StrEnum):
     CORRECT_KIND = "correct the kind of an image"
     RETRY_ANALYSIS = "retry an analysis"
     DECIDE = "decide on images"
+    HOLD_CASE = "hold cases"
+    EDIT_CLINICAL = "enter clinical data"
+    GIVE_OPINION = "ask for second opinions and give them"
+    SIGN = "sign reports"
+    EDIT_TEMPLATES = "change the comment templates"
+    READ_DASHBOARD = "see the laboratory's figures"
+    EDIT_LABORATORY = "change the laboratory's particulars"
     READ_AUDIT = "read a case's history"
     READ_LABORATORY = "see the laboratory's people"
     MANAGE_PEOPLE = "manage the laboratory's people"
@@ -59,6 +66,13 @@ RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
     Action.CORRECT_KIND: (_BENCH, Scope.IMAGES_WRITE),
     Action.RETRY_ANALYSIS: (_BENCH, Scope.IMAGES_WRITE),
     Action.DECIDE: (frozenset({Role.PATHOLOGIST}), Scope.REVIEW_WRITE),
+    Action.HOLD_CASE: (frozenset({Role.PATHOLOGIST}), Scope.REVIEW_WRITE),
+    Action.EDIT_CLINICAL: (_BENCH, Scope.CASES_WRITE),
+    Action.GIVE_OPINION: (frozenset({Role.PATHOLOGIST}), None),
+    Action.SIGN: (frozenset({Role.PATHOLOGIST}), None),  # a signature is a person's, never a program's
+    Action.EDIT_TEMPLATES: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
+    Action.READ_DASHBOARD: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
+    Action.EDIT_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
     Action.READ_AUDIT: (_EVERYONE, Scope.AUDIT_READ),
     Action.READ_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
     Action.MANAGE_PEOPLE: (frozenset({Role.ADMINISTRATOR}), None),

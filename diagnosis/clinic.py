@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import asdict, dataclass, fields
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -58,6 +60,8 @@ def create_case(
     stain: str = Case.Stain.MAY_GRUNWALD_GIEMSA,
     priority: str = Case.Priority.ROUTINE,
     clinical_question: str = "",
+    requester_name: str = "",
+    requester_email: str = "",
 ) -> Case:
     """Open a case in the actor's laboratory, on the patient with this number or on a new one.
 
@@ -73,8 +77,11 @@ def create_case(
         stain=_choice(Case, "stain", stain),
         priority=_choice(Case, "priority", priority),
         clinical_question=_text(Case, "clinical_question", clinical_question),
+        requester_name=_text(Case, "requester_name", requester_name),
+        requester_email=_email(requester_email),
         created_by=actor.user,
     )
+    case.due_at = due(case)
     known = _checked(patient)
     with transaction.atomic():
         _refuse_taken(case)
@@ -99,6 +106,13 @@ def create_case(
             clinical_question=case.clinical_question,
         )
     return case
+
+
+def due(case: Case) -> datetime:
+    """When a report should be signed: the laboratory's target hours for the priority after the case was opened."""
+    laboratory = case.laboratory
+    hours = laboratory.urgent_hours if case.priority == Case.Priority.URGENT else laboratory.routine_hours
+    return case.created_at + timedelta(hours=hours)
 
 
 def update_patient(*, actor: Actor, patient: Patient, **changes: Any) -> Patient:
@@ -237,6 +251,18 @@ def _text(model: type[Case] | type[Patient], name: str, value: str) -> str:
             "too_long", f"The {_label(model, name)} has {len(text)} characters; {longest} fit. Shorten it.", name
         )
     return text
+
+
+def _email(value: str) -> str:
+    address = value.strip()
+    try:
+        if address:
+            validate_email(address)
+    except ValidationError as error:
+        raise ClinicError(
+            "invalid", "The requester's e-mail address is not one. Correct it or leave it empty.", "requester_email"
+        ) from error
+    return address
 
 
 def _choice(model: type[Case] | type[Patient], name: str, value: str) -> str:

@@ -14,15 +14,24 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
+CALM_SHARE, CALM = 0.5, 0.3  # so many pictures of a batch change only so much as the others: most of what a laboratory
+# sends is as its microscope always was, and a network that sees wide changes alone is worse at it
 RING = 0.3  # what lies beyond a picture's edge is made of this outermost share of it, mirrored to and fro
 
 
 def augment(images: Tensor, generator: torch.Generator, *, size: int, strength: float = 1.0) -> Tensor:
     """(N, 3, S, S) in 0..1 -> (N, 3, size, size) in 0..1, each turned, scaled, stained, lit, blurred differently.
 
-    `strength` widens or narrows all ranges but those of turns and flips.
+    `strength` widens or narrows all ranges but those of turns and flips. The batch's first half changes less (CALM).
     """
-    draw = _Draw(generator, images.device, strength)
+    calm = round(CALM_SHARE * len(images))
+    halves = ((images[:calm], CALM * strength), (images[calm:], strength))
+    return torch.cat(
+        [_changed(half, _Draw(generator, images.device, wide), size) for half, wide in halves if len(half)]
+    )
+
+
+def _changed(images: Tensor, draw: _Draw, size: int) -> Tensor:
     images = _turn(images, draw, size)
     images = _light(_stain(images, draw), draw)
     return _jpeg(_noise(_blur(images, draw), draw), draw)
@@ -94,15 +103,15 @@ def _light(images: Tensor, draw: _Draw) -> Tensor:
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * (1 + draw.around(*one, width=0.5))
     middle = grey.mean(dim=(2, 3), keepdim=True)
-    images = (middle + (images - middle) * (1 + draw.around(*one, width=0.25))) * (1 + draw.around(*one, width=0.2))
+    images = (middle + (images - middle) * (1 + draw.around(*one, width=0.25))) * (1 + draw.around(*one, width=0.3))
     across = torch.linspace(-1, 1, width, device=images.device).view(1, 1, 1, width) * draw.around(*one, width=0.1)
     down = torch.linspace(-1, 1, height, device=images.device).view(1, 1, height, 1) * draw.around(*one, width=0.1)
     return (images * (1 + across + down)).clamp(1e-3, 1.0) ** torch.exp(draw.normal(*one, deviation=0.15))
 
 
 def _blur(images: Tensor, draw: _Draw) -> Tensor:
-    """Two fifths of the pictures out of focus or from a smaller original: mixed with a copy of half the detail, the
-    worst with one of a quarter."""
+    """Pictures out of focus or from a smaller original: mixed with a copy of half the detail, the worst with one of a
+    quarter. At strength 1 two fifths of them."""
     amount = draw.uniform(len(images), 1, 1, 1, low=-2.0, high=1.5 * draw.strength)
     half = functional.interpolate(images, scale_factor=0.5, mode="bilinear", align_corners=False)
     quarter = functional.interpolate(half, scale_factor=0.5, mode="bilinear", align_corners=False)
@@ -119,8 +128,8 @@ def _noise(images: Tensor, draw: _Draw) -> Tensor:
 
 
 def _jpeg(images: Tensor, draw: _Draw) -> Tensor:
-    """A quarter of the pictures through a JPEG file of quality 25 to 90."""
-    chosen = (draw.uniform(len(images)) < 0.25).nonzero().flatten().tolist()
+    """A quarter of the pictures, of the calm ones fewer, through a JPEG file of quality 25 to 90."""
+    chosen = (draw.uniform(len(images)) < 0.25 * min(draw.strength, 1.0)).nonzero().flatten().tolist()
     qualities = draw.uniform(len(images), low=25, high=90).tolist()
     images = images.clone()
     for index in chosen:

@@ -62,7 +62,6 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 def _how(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, default=64)
-    command.add_argument("--small-size", type=int, default=96, help="side of the first epochs' pictures, in pixels")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--rendered-share", type=float, default=0.06, help="share of rendered pictures")
     command.add_argument("--from-scratch", action="store_true", help="no ImageNet start for the mobilenet")
@@ -70,9 +69,11 @@ def _how(command: argparse.ArgumentParser) -> None:
 
 
 def _from_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--small-size", type=int, default=96, help="side of the first epochs' pictures, in pixels")
     command.add_argument("--from-study", type=Path, metavar="FOLDER", help="settings that a search found best")
     command.add_argument("--tempering", type=float, help="0 draws all classes alike, 1 as they come; over the search's")
     command.add_argument("--augmentation", type=float, help="how wide random changes are; over the search's")
+    command.add_argument("--label-smoothing", type=float, help="share of doubt in every label; over the search's")
 
 
 def _settled(experiment: Any, arguments: argparse.Namespace) -> Any:
@@ -82,7 +83,7 @@ def _settled(experiment: Any, arguments: argparse.Namespace) -> Any:
     settings = experiment.settings
     if arguments.from_study:
         settings = settings_of_study(arguments.from_study, settings)
-    for name in ("tempering", "augmentation"):
+    for name in ("tempering", "augmentation", "label_smoothing"):
         if getattr(arguments, name) is not None:
             settings = replace(settings, **{name: getattr(arguments, name)})
     return replace(experiment, settings=settings)
@@ -99,7 +100,7 @@ def _experiment(arguments: argparse.Namespace) -> Any:
         epochs=arguments.epochs or EPOCHS[arguments.task, arguments.network],
         batch=arguments.batch,
         learning_rate=LEARNING_RATES[arguments.network],
-        small_size=arguments.small_size,
+        small_size=getattr(arguments, "small_size", 96),
         rendered_share=arguments.rendered_share,
         seed=arguments.seed,
         pretrained=not arguments.from_scratch,

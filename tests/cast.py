@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import factory
+from django.utils import timezone
 
 from accounts.models import Laboratory, Membership, Role, User
 from accounts.permissions import Actor, actor_for
@@ -37,6 +39,8 @@ class CaseFactory(factory.django.DjangoModelFactory[Case]):
     laboratory = factory.SubFactory(LaboratoryFactory)
     patient = factory.SubFactory(PatientFactory, laboratory=factory.SelfAttribute("..laboratory"))
     accession_number = factory.Sequence(lambda n: f"ACC-26-{n:05d}")
+    created_at = factory.LazyFunction(timezone.now)
+    due_at = factory.LazyAttribute(lambda case: case.created_at + timedelta(hours=48))
 
 
 def person(laboratory: Laboratory, name: str, *roles: Role) -> Actor:

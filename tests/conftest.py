@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
-from tests.audit_triggers import flush_past_the_audit_triggers  # noqa: F401
 from tests.cast import Cast, make_cast
+from tests.triggers import flush_past_the_triggers  # noqa: F401
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

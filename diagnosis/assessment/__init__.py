@@ -13,7 +13,7 @@ from django.utils import timezone
 from diagnosis.assessment.evidence import Assessment, Evidence, Flag, ImageEvidence, Interval, Part, Progress
 from diagnosis.assessment.gathering import current_analyses, current_decisions, gather, image_reading, image_status
 from diagnosis.assessment.rules import assess
-from diagnosis.models import Case
+from diagnosis.models import Case, CaseFlag
 
 __all__ = [
     "Assessment",
@@ -56,7 +56,7 @@ def refresh(case_id: int) -> Assessment:
         case = Case.objects.select_for_update(no_key=True).get(pk=case_id)
         assessment = assess(gather(case))
         new = {
-            "status": assessment.status,
+            "status": Case.Status.SIGNED if case.is_closed else assessment.status,
             "malignant": assessment.malignant.value if assessment.malignant else None,
             "image_count": assessment.progress.images,
             "assessment": assessment.to_dict(),
@@ -66,4 +66,16 @@ def refresh(case_id: int) -> Assessment:
                 setattr(case, name, value)
             case.assessed_at = timezone.now()
             case.save(update_fields=[*new, "assessed_at"])
+            _keep_flags(case, assessment)
     return assessment
+
+
+def _keep_flags(case: Case, assessment: Assessment) -> None:
+    """The case's rows of `CaseFlag` made those of the assessment."""
+    wanted = {flag.code: flag.level for flag in assessment.flags}
+    kept = dict(case.flags.values_list("code", "level"))
+    if kept != wanted:
+        case.flags.exclude(code__in=[code for code in wanted if kept.get(code) == wanted[code]]).delete()
+        CaseFlag.objects.bulk_create(
+            CaseFlag(case=case, code=code, level=level) for code, level in wanted.items() if kept.get(code) != level
+        )

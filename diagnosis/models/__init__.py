@@ -2,9 +2,33 @@
 
 from diagnosis.models.analysis import Analysis, ModelRelease, WorkerSeen
 from diagnosis.models.audit import AuditEvent
-from diagnosis.models.case import Case
+from diagnosis.models.case import Case, CaseFlag, SavedView
+from diagnosis.models.clinical import ClinicalData
 from diagnosis.models.image import SmearImage
+from diagnosis.models.notice import Event, Notice, NoticeChoice, OutgoingMail
+from diagnosis.models.opinion import SecondOpinion
 from diagnosis.models.patient import Patient
+from diagnosis.models.report import CommentTemplate, Report, ReportDraft
 from diagnosis.models.review import Decision
 
-__all__ = ["Analysis", "AuditEvent", "Case", "Decision", "ModelRelease", "Patient", "SmearImage", "WorkerSeen"]
+__all__ = [
+    "Analysis",
+    "AuditEvent",
+    "Case",
+    "CaseFlag",
+    "ClinicalData",
+    "CommentTemplate",
+    "Decision",
+    "Event",
+    "ModelRelease",
+    "Notice",
+    "NoticeChoice",
+    "OutgoingMail",
+    "Patient",
+    "Report",
+    "ReportDraft",
+    "SavedView",
+    "SecondOpinion",
+    "SmearImage",
+    "WorkerSeen",
+]

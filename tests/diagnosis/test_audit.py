@@ -21,8 +21,8 @@ from django.utils import timezone
 from diagnosis import audit
 from diagnosis.audit_words import WORDS
 from diagnosis.models import AuditEvent, Case
-from tests.audit_triggers import audit_triggers_lifted
 from tests.cast import Cast, make_cast
+from tests.triggers import triggers_lifted
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def _sql(statement: str, *parameters: Any) -> None:
 
 
 def _tamper(statement: str, *parameters: Any) -> None:
-    with audit_triggers_lifted(connection):
+    with triggers_lifted(connection):
         _sql(statement, *parameters)
 
 

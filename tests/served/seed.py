@@ -22,6 +22,7 @@ def main() -> None:
 
     django.setup()
     from django.db import transaction
+    from django.utils import timezone
 
     from accounts import tokens
     from accounts.models import Laboratory, Membership, Role, User
@@ -40,7 +41,7 @@ def main() -> None:
     )
     number = Case.objects.count() + 1
     case = Case.objects.create(
-        laboratory=laboratory, created_by=user, accession_number=f"FAULT-{number}",
+        laboratory=laboratory, created_by=user, accession_number=f"FAULT-{number}", due_at=timezone.now(),
         patient=Patient.objects.create(laboratory=laboratory, mrn=f"F-{number}"),
     )  # fmt: skip
     images = {}
