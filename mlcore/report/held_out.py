@@ -46,6 +46,6 @@ def held_out(bundle: Bundle, run: Path, listing: Listing) -> HeldOut:
         raise ValueError(f"none of these pictures is among those that {run} set aside for test; name {manifest.name}")
     noun = group_noun({"identity": {"group_column": asked.group}, "data": {"grade": training["split_grade"]}})
     return HeldOut(
-        f"Set aside before training: no picture of the same {noun} was learnt, looked at or calibrated on.",
+        f"Set aside before training: no picture of the same {noun} was learnt or calibrated on by this network.",
         mean_curves([checkpoint["history"]]),
     )
