@@ -36,6 +36,7 @@ class Action(StrEnum):
 
     READ_CASES = "read cases"
     CREATE_CASE = "create cases"
+    EDIT_CASE = "edit cases"
     EDIT_PATIENT = "edit patients"
     UPLOAD_IMAGE = "upload images"
     CORRECT_KIND = "correct the kind of an image"
@@ -61,6 +62,7 @@ _BENCH = frozenset({Role.TECHNICIAN, Role.PATHOLOGIST})
 RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
     Action.READ_CASES: (_EVERYONE, Scope.CASES_READ),
     Action.CREATE_CASE: (_BENCH, Scope.CASES_WRITE),
+    Action.EDIT_CASE: (_BENCH, Scope.CASES_WRITE),
     Action.EDIT_PATIENT: (_BENCH, Scope.CASES_WRITE),
     Action.UPLOAD_IMAGE: (_BENCH, Scope.IMAGES_WRITE),
     Action.CORRECT_KIND: (_BENCH, Scope.IMAGES_WRITE),

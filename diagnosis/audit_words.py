@@ -59,10 +59,62 @@ def _decided(event: Event) -> str:
 
 
 def _changed(event: Event) -> str:
-    changes = event.detail.get("changes", {})  # PostgreSQL gives the keys back in an order of its own
-    *names, last = [shown for name, shown in _FIELDS.items() if name in changes] or ["record"]
     verb = "filled in" if event.detail.get("filled") else "changed"
-    return f"{verb} the patient's {', '.join(names)}{' and ' if names else ''}{last}"
+    return f"{verb} the patient's {_listed(_FIELDS, event.detail.get('changes'), 'record')}"
+
+
+_REQUEST = {
+    "priority": "priority",
+    "clinical_question": "clinical question",
+    "specimen": "specimen",
+    "stain": "stain",
+    "requester_name": "requester's name",
+    "requester_email": "requester's e-mail",
+}
+_CLINICAL = {
+    "counted_on": "date of the blood count",
+    "wbc": "white cells",
+    "haemoglobin": "haemoglobin",
+    "platelets": "platelets",
+    "blasts": "blasts by counter",
+    "cytogenetics": "cytogenetics",
+    "cytogenetics_text": "text on the cytogenetics",
+    "immunophenotype": "immunophenotype",
+    "immunophenotype_text": "text on the immunophenotype",
+}
+
+
+def _listed(names: dict[str, str], changes: Any, otherwise: str) -> str:
+    """The changed fields in words, in the order of `names`: PostgreSQL gives keys back in an order of its own."""
+    *first, last = [shown for name, shown in names.items() if name in (changes or {})] or [otherwise]
+    return f"{', '.join(first)}{' and ' if first else ''}{last}"
+
+
+def _case_updated(event: Event) -> str:
+    changes = event.detail.get("changes", {})
+    if set(changes) == {"priority"}:
+        return f"made the case {changes['priority'][1]}"
+    return f"changed the case's {_listed(_REQUEST, changes, 'request')}"
+
+
+def _clinical(event: Event) -> str:
+    changes = event.detail.get("changes", {})
+    verb = "entered" if event.detail.get("revision") == 1 else "changed"
+    figures = [
+        f"{_CLINICAL[name]} {value[1] if value[1] is not None else 'taken out'}"
+        for name, value in ((name, changes[name]) for name in _CLINICAL if name in changes)
+        if name in ("wbc", "haemoglobin", "platelets", "blasts")
+    ]
+    said_so = f"{verb} clinical data: {_listed(_CLINICAL, changes, 'something')}"
+    return f"{said_so} ({', '.join(figures)})" if figures else said_so
+
+
+def _scale(event: Event) -> str:
+    detail = event.detail
+    count = detail.get("count", 1)
+    what = _what(event) if count == 1 else f"{count} images"
+    now, before = detail.get("um_per_pixel", "some"), detail.get("previous")
+    return f"set the scale of {what} to {now} µm per pixel{f' (was {before})' if before else ''}"
 
 
 def _kind(event: Event) -> str:
@@ -78,12 +130,15 @@ def _roles(event: Event) -> str:
 WORDS: dict[str, Callable[[Event], str]] = {
     "case.created": lambda e: f"opened the case {e.detail.get('accession_number', '')}".rstrip(),
     "case.read": lambda e: f"read the case ({e.subject})" if e.subject else "read the case",
+    "case.updated": _case_updated,
+    "clinical.saved": _clinical,
     "patient.created": lambda e: "entered the patient in the laboratory's records",
     "patient.updated": _changed,
     "image.accepted": lambda e: f"uploaded {_what(e)}",
     "image.duplicate": lambda e: f"sent {_what(e)} again; it stands in the case already",
     "image.rejected": lambda e: f"tried to upload {_what(e)}, which was refused{_because(e)}",
     "image.kind_corrected": _kind,
+    "image.scaled": _scale,
     "image.read": lambda e: f"read {_what(e)}",
     "image.failed": lambda e: f"could not read {_what(e)}{_because(e)}",
     "image.retried": lambda e: f"had {_what(e)} read again",

@@ -17,20 +17,24 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.permissions import Action, require
-from diagnosis import audit
+from diagnosis import assessment, audit, queue
 from diagnosis.models import Case, Patient
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accounts.models import Laboratory
     from accounts.permissions import Actor
 
 EARLIEST_BIRTH = date(1880, 1, 1)
+#: What may be changed of a case once it is open.
+REQUEST_FIELDS = ("priority", "clinical_question", "specimen", "stain", "requester_name", "requester_email")
 
 
 class ClinicError(ValueError):
     """What a person asked cannot be done. `str(error)` says why and what to do.
 
-    `code`: missing, too_long, unreadable, invalid, accession_taken, patient_differs, or mrn_taken.
+    `code`: missing, too_long, unreadable, invalid, accession_taken, patient_differs, mrn_taken, or signed.
     `field`: the argument it is about, by its own name (a patient's fields too). `existing`: the primary key of the
     case or patient that stands in the way, or None.
     """
@@ -38,6 +42,15 @@ class ClinicError(ValueError):
     def __init__(self, code: str, message: str, field: str, existing: int | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.field, self.existing = code, message, field, existing
+
+
+class ClinicConflict(Exception):  # noqa: N818 - what the person is told, not only what went wrong
+    """Somebody changed the same fields meanwhile. `record`: as it stands now; `fields`: those that both changed."""
+
+    def __init__(self, record: Case | Patient, fields: list[str]) -> None:
+        named = " and ".join(_label(type(record), name) for name in fields)
+        super().__init__(f"Somebody else changed the {named} meanwhile. Compare both versions and save again.")
+        self.record, self.fields = record, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +117,49 @@ def create_case(
             stain=case.stain,
             priority=case.priority,
             clinical_question=case.clinical_question,
+            requester_name=case.requester_name,
+            requester_email=case.requester_email,
         )
     return case
+
+
+def update_case(*, actor: Actor, case: Case, seen: Mapping[str, Any] | None = None, **changes: Any) -> Case:
+    """Change the given fields (of `REQUEST_FIELDS`) of a case, audited; the due time and the queue follow the
+    priority, the assessment the specimen. Answers the case as it stands now.
+
+    `seen`: the values that the person saw; where another came since in a field that they change, `ClinicConflict`.
+    A signed case keeps what its report rests on: only the requester can still be changed. Raises `ClinicError`,
+    `PermissionDenied`, `Case.DoesNotExist`.
+    """
+    require(actor, Action.EDIT_CASE)
+    if unknown := changes.keys() - set(REQUEST_FIELDS):
+        raise TypeError(f"of a case these cannot be changed: {', '.join(sorted(unknown))}")
+    with transaction.atomic():
+        rows = Case.objects.select_for_update(no_key=True, of=("self",)).select_related("laboratory", "patient")
+        record = rows.get(pk=case.pk, laboratory=actor.laboratory)
+        new = {name: _request_field(name, value) for name, value in changes.items()}
+        changed = {name: value for name, value in new.items() if value != getattr(record, name)}
+        if not changed:
+            return record
+        _refuse_overtaken(record, changed, seen)
+        fixed = [name for name in changed if not name.startswith("requester")]
+        if record.is_closed and fixed:
+            raise ClinicError(
+                "signed",
+                f"This case is signed, and its report states the {_label(Case, fixed[0])}. Begin an amendment first.",
+                fixed[0],
+            )
+        kept = {name: [getattr(record, name), value] for name, value in changed.items()}
+        for name, value in changed.items():
+            setattr(record, name, value)
+        record.due_at = due(record)
+        record.save(update_fields=[*changed, "due_at"])
+        audit.record(actor=actor, action="case.updated", case=record, subject=f"case {record.pk}", changes=kept)
+        if "priority" in changed:
+            queue.follow_priority(record)
+        if "specimen" in changed:
+            assessment.refresh(record.pk)
+    return record
 
 
 def due(case: Case) -> datetime:
@@ -115,11 +169,12 @@ def due(case: Case) -> datetime:
     return case.created_at + timedelta(hours=hours)
 
 
-def update_patient(*, actor: Actor, patient: Patient, **changes: Any) -> Patient:
+def update_patient(*, actor: Actor, patient: Patient, seen: Mapping[str, Any] | None = None, **changes: Any) -> Patient:
     """Change the given fields (of `PatientData`) of a patient of the actor's laboratory, on purpose, audited.
 
-    Unlike in `create_case`, a given empty value empties the field. Answers the patient as it stands now. Raises
-    `ClinicError` (mrn_taken: another patient has that number), `PermissionDenied`, `Patient.DoesNotExist`.
+    Unlike in `create_case`, a given empty value empties the field. `seen`: as in `update_case`. Answers the patient
+    as it stands now. Raises `ClinicError` (mrn_taken: another patient has that number), `ClinicConflict`,
+    `PermissionDenied`, `Patient.DoesNotExist`.
     """
     require(actor, Action.EDIT_PATIENT)
     if unknown := changes.keys() - {field.name for field in fields(PatientData)}:
@@ -129,6 +184,7 @@ def update_patient(*, actor: Actor, patient: Patient, **changes: Any) -> Patient
         stands = {field.name: getattr(record, field.name) for field in fields(PatientData)}
         new = asdict(_checked(PatientData(**{**stands, **changes})))
         changed = {name: value for name, value in new.items() if value != stands[name]}
+        _refuse_overtaken(record, changed, seen)
         if "mrn" in changed and (other := _by_mrn(actor.laboratory, new["mrn"])) and other.pk != record.pk:
             raise _mrn_taken(other)
         try:
@@ -139,6 +195,19 @@ def update_patient(*, actor: Actor, patient: Patient, **changes: Any) -> Patient
                 raise _mrn_taken(other) from error
             raise
     return record
+
+
+def _refuse_overtaken(record: Case | Patient, changed: Mapping[str, Any], seen: Mapping[str, Any] | None) -> None:
+    """Refuse to cover what somebody else wrote since. Fields that only one of them changed are no conflict."""
+    overtaken = [name for name in changed if seen is not None and name in seen and seen[name] != getattr(record, name)]
+    if overtaken:
+        raise ClinicConflict(record, overtaken)
+
+
+def _request_field(name: str, value: Any) -> str:
+    if name == "requester_email":
+        return _email(value)
+    return _choice(Case, name, value) if name in ("priority", "specimen", "stain") else _text(Case, name, value)
 
 
 def _match(actor: Actor, known: PatientData) -> Patient:

@@ -154,6 +154,63 @@ def correct_kind(*, actor: Actor, image: SmearImage, kind: str) -> SmearImage:
     return row
 
 
+#: Micrometres per pixel outside of which no microscope picture lies: from a fifth of the resolving power of light to
+#: a slide scanned as a whole.
+SCALE_BOUNDS = (0.005, 20.0)
+
+
+class ScaleError(ValueError):
+    """A scale that is not stored; `str(error)` says why. `code`: invalid, or changed (somebody set one meanwhile)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def set_scale(
+    *, actor: Actor, image: SmearImage, um_per_pixel: float, seen: float | None, whole_case: bool = False
+) -> int:
+    """A person says how large a pixel of `image` is on the slide; how many images have that scale now because of it.
+
+    `seen`: the scale that the person's page showed (None: not known); where another stands now, it is refused.
+    `whole_case`: those images of the case too whose scale is not known. Raises `ScaleError`, `PermissionDenied`.
+    """
+    require(actor, Action.UPLOAD_IMAGE)
+    low, high = SCALE_BOUNDS
+    if not (math.isfinite(um_per_pixel) and low <= um_per_pixel <= high):
+        raise ScaleError(
+            "invalid",
+            f"Give a number of µm per pixel from {low:g} to {high:g}. A 100× oil objective has about 0.05 to 0.15.",
+        )
+    with transaction.atomic():
+        row = SmearImage.objects.select_for_update(no_key=True, of=("self",)).select_related("case").get(pk=image.pk)
+        if row.case.laboratory_id != actor.laboratory.pk:
+            raise PermissionDenied("This image belongs to another laboratory.")
+        if row.um_per_pixel != seen and row.um_per_pixel != um_per_pixel:
+            stands = f"{row.um_per_pixel:g} µm per pixel" if row.um_per_pixel else "not known"
+            raise ScaleError(
+                "changed", f"Somebody set the scale meanwhile: it is {stands} now. Save again if yours is right."
+            )
+        others = SmearImage.objects.filter(case=row.case, um_per_pixel=None).exclude(pk=row.pk)
+        ids = sorted(others.values_list("pk", flat=True)) if whole_case else []
+        if row.um_per_pixel != um_per_pixel:
+            ids = [row.pk, *ids]
+        count = SmearImage.objects.filter(pk__in=ids).update(um_per_pixel=um_per_pixel)
+        if count:
+            audit.record(
+                actor=actor,
+                action="image.scaled",
+                case=row.case,
+                subject=f"image {row.pk}",
+                name=row.original_name,
+                um_per_pixel=um_per_pixel,
+                previous=row.um_per_pixel,
+                count=count,
+                images=ids,
+            )
+    return count
+
+
 def _read(data: bytes | Readable) -> bytes:
     """At most one byte more than the limit; that one tells that there is more."""
     bounds = limits()

@@ -128,13 +128,9 @@ def claim(*, worker: str, limit: int | None = None) -> Batch:
         chosen = _first_batch(list(_locked(next_rows)[: limit + _MARGIN]), limit)
         # Compare and set: only what is still queued becomes ours.
         Analysis.objects.filter(pk__in=chosen, state=State.QUEUED).update(
-            state=State.RUNNING,
-            attempts=F("attempts") + 1,
-            lease_token=token,
-            leased_until=_lease_end(now),
-            worker=worker,
-            started_at=now,
-        )
+            state=State.RUNNING, attempts=F("attempts") + 1, lease_token=token, leased_until=_lease_end(now),
+            worker=worker, started_at=now,
+        )  # fmt: skip
     if not chosen:
         return Batch(token, ())
     held = Analysis.objects.filter(lease_token=token, state=State.RUNNING).select_related("release", "image__case")
@@ -222,14 +218,10 @@ def release(*, batch_token: uuid.UUID, analysis_ids: Collection[int], delay: flo
         _held(batch_token)
         .filter(pk__in=analysis_ids)
         .update(
-            state=State.QUEUED,
-            attempts=F("attempts") - 1,
-            lease_token=None,
-            leased_until=None,
-            not_before=timezone.now() + timedelta(seconds=delay),
-            error=reason,
+            state=State.QUEUED, attempts=F("attempts") - 1, lease_token=None, leased_until=None,
+            not_before=timezone.now() + timedelta(seconds=delay), error=reason,
         )
-    )
+    )  # fmt: skip
 
 
 def _exhausted(analysis: Analysis) -> bool:
@@ -285,6 +277,15 @@ def retry(*, actor: Actor, image: SmearImage) -> int:
             reassess([image.case_id])
             transaction.on_commit(wake_workers, robust=True)
     return count
+
+
+def follow_priority(case: Case) -> int:
+    """Let what is left to read of a case be as urgent as the case is; how many changed. Rows that a worker writes to
+    just now are passed over: they are on their way."""
+    urgent = case.priority == Case.Priority.URGENT
+    left = Analysis.objects.filter(image__case=case, urgent=not urgent).exclude(state=State.DONE)
+    rows = [row.pk for row in _locked(left.order_by("id").only("id"))]
+    return Analysis.objects.filter(pk__in=rows).update(urgent=urgent)
 
 
 def sweep() -> Swept:
