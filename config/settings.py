@@ -281,6 +281,7 @@ ANALYSIS_HARD_LIMIT = env.int("ANALYSIS_HARD_LIMIT", 150)
 ANALYSIS_LEASE = env.int("ANALYSIS_LEASE", 240)
 BROKER_VISIBILITY = env.int("BROKER_VISIBILITY", 900)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 10)
+TALLY_EVERY = env.int("TALLY_EVERY", 60)
 WORKER_HEARTBEAT = env.int("WORKER_HEARTBEAT", 5)
 
 CELERY_BROKER_URL = BROKER_URL
@@ -308,7 +309,8 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120.0  # loading torch and the networks takes
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_URL.startswith("filesystem")
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "diagnosis.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}}
+    "sweep": {"task": "diagnosis.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
+    "tally": {"task": "diagnosis.tasks.tally", "schedule": TALLY_EVERY, "options": {"expires": TALLY_EVERY}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 

@@ -5,7 +5,8 @@ import time
 from celery import shared_task
 from django.conf import settings
 
-from diagnosis import analysis, queue, worker
+from accounts.models import Laboratory
+from diagnosis import analysis, dashboard, queue, worker
 from diagnosis.waking import wake_workers
 
 #: One message keeps a process for about so many seconds at most; then it sends the next one, so that sweeps get their
@@ -28,3 +29,10 @@ def wake() -> None:
 def sweep() -> None:
     """Reclaim what was lost and wake for what waits: beat's turn every SWEEP_EVERY seconds."""
     queue.sweep()
+
+
+@shared_task
+def tally() -> None:
+    """Count what was decided, for the laboratories' figures: beat's turn every TALLY_EVERY seconds."""
+    for laboratory in Laboratory.objects.all():
+        dashboard.tally(laboratory=laboratory)

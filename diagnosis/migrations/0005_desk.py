@@ -3,7 +3,40 @@
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
-from django.db import migrations, models
+from django.db import DatabaseError, migrations, models
+
+
+NO_TRIGRAMS = (
+    "The search needs PostgreSQL's extension pg_trgm, and the role of DATABASE_URL may not create it. Let the owner of "
+    "the database run CREATE EXTENSION pg_trgm; in it (on some systems after installing the package of PostgreSQL's "
+    "contributed modules), then migrate again. Nothing was changed."
+)
+TRIGRAMS = {
+    # As `icontains` and `istartswith` compare: in capitals.
+    "case_words": "diagnosis_case USING gin (upper(accession_number) gin_trgm_ops)",
+    "patient_words": "diagnosis_patient USING gin (upper(name) gin_trgm_ops, upper(mrn) gin_trgm_ops)",
+}
+
+
+def index_words(apps, schema_editor):
+    """On PostgreSQL, indexes that find a word in the middle of a text; SQLite reads through its rows."""
+    if schema_editor.connection.vendor != "postgresql":
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
+        if cursor.fetchone() is None:
+            try:
+                cursor.execute("CREATE EXTENSION pg_trgm")
+            except DatabaseError as error:
+                raise RuntimeError(NO_TRIGRAMS) from error
+        for name, on in TRIGRAMS.items():
+            cursor.execute(f"CREATE INDEX {name} ON {on}")
+
+
+def forget_words(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        for name in TRIGRAMS:
+            schema_editor.execute(f"DROP INDEX {name}", None)
 
 
 class Migration(migrations.Migration):
@@ -15,6 +48,23 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='AgreementDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('counts', models.JSONField(default=dict)),
+                ('counted_at', models.DateTimeField(db_index=True)),
+                ('laboratory', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.laboratory')),
+            ],
+            options={
+                'ordering': ['laboratory', 'day'],
+            },
+        ),
+        migrations.AddConstraint(
+            model_name='agreementday',
+            constraint=models.UniqueConstraint(fields=('laboratory', 'day'), name='agreement_once_a_day'),
+        ),
         migrations.CreateModel(
             name='CaseFlag',
             fields=[
@@ -121,6 +171,7 @@ class Migration(migrations.Migration):
                 ('diagnosis_text', models.TextField(blank=True, max_length=4000)),
                 ('comment', models.TextField(blank=True, max_length=10000)),
                 ('key_images', models.JSONField(blank=True, default=list)),
+                ('amendment_reason', models.TextField(blank=True, max_length=4000)),
                 ('revision', models.PositiveIntegerField(default=1)),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now)),
             ],
@@ -390,4 +441,5 @@ class Migration(migrations.Migration):
             model_name='secondopinion',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'asked')), fields=('case', 'asked_of'), name='asked_once_at_a_time'),
         ),
+        migrations.RunPython(index_words, forget_words),
     ]

@@ -10,8 +10,10 @@ from diagnosis.models.opinion import SecondOpinion
 from diagnosis.models.patient import Patient
 from diagnosis.models.report import CommentTemplate, Report, ReportDraft
 from diagnosis.models.review import Decision
+from diagnosis.models.tally import AgreementDay
 
 __all__ = [
+    "AgreementDay",
     "Analysis",
     "AuditEvent",
     "Case",
