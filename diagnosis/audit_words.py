@@ -6,6 +6,7 @@ A sentence continues after the actor's name: "Ada Technician" + "uploaded smear-
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -49,13 +50,22 @@ def _because(event: Event) -> str:
 def _decided(event: Event) -> str:
     detail = event.detail
     label, reading = _class(detail.get("label")), detail.get("reading_label")
-    if detail.get("verdict") == "agree":
+    if detail.get("verdict") == "withdraw":
+        said_so = f"took the decision on {_what(event)} back"
+    elif detail.get("verdict") == "agree":
         said_so = f"agreed that {_what(event)} shows {label}"
     elif reading:
         said_so = f"decided that {_what(event)} shows {label}; the networks had read {_class(reading)}"
     else:
         said_so = f"decided that {_what(event)} shows {label}, without a reading"
     return f"{said_so} (“{detail['comment']}”)" if detail.get("comment") else said_so
+
+
+def _images(event: Event) -> str:
+    """ "3 images: 2 blast, 1 undecided again"."""
+    said = Counter(_class(each.get("label") or "undecided again") for each in event.detail.get("images", ()))
+    n = said.total()
+    return f"{n} image{'' if n == 1 else 's'}: {', '.join(f'{count} {what}' for what, count in said.most_common())}"
 
 
 def _changed(event: Event) -> str:
@@ -131,6 +141,9 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "case.created": lambda e: f"opened the case {e.detail.get('accession_number', '')}".rstrip(),
     "case.read": lambda e: f"read the case ({e.subject})" if e.subject else "read the case",
     "case.updated": _case_updated,
+    "case.claimed": lambda e: "took the case",
+    "case.released": lambda e: "released the case",
+    "case.taken_over": lambda e: f"took the case over from {e.detail.get('former', 'a colleague')}",
     "clinical.saved": _clinical,
     "patient.created": lambda e: "entered the patient in the laboratory's records",
     "patient.updated": _changed,
@@ -143,6 +156,9 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "image.failed": lambda e: f"could not read {_what(e)}{_because(e)}",
     "image.retried": lambda e: f"had {_what(e)} read again",
     "image.decided": _decided,
+    "images.decided": lambda e: f"decided on {_images(e)}",
+    "images.undone": lambda e: f"took a step back on {_images(e)}",
+    "images.redone": lambda e: f"took up a step again on {_images(e)}",
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",
     "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",

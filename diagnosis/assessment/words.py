@@ -1,6 +1,22 @@
-"""How figures and classes are written in a sentence."""
+"""How figures, classes and flags are called."""
 
 from __future__ import annotations
+
+#: Code of a flag → how lists call it and searches find it; the case page has the whole sentence.
+FLAG_WORDS = {
+    "promyelocytes": "think of APL",
+    "blasts_20": "blasts ≥ 20 %",
+    "malignant_pattern_20": "blasts and promyelocytes ≥ 20 %",
+    "immature_cells": "immature cells",
+    "plasma_cells": "plasma cells",
+    "malignant_fields": "ALL pattern in fields",
+    "parts_differ": "fields and cells differ",
+    "reading_failed": "reading failed",
+    "networks_disagree": "networks disagree",
+    "unlike_training": "unlike training data",
+    "poor_quality": "poor quality",
+    "few_cells": "few cells",
+}
 
 
 def percent(share: float) -> str:

@@ -112,7 +112,7 @@ class CaseFlag(models.Model):
 
 
 class SavedView(models.Model):
-    """A worklist filter that a person gave a name. Written by `diagnosis.worklist`."""
+    """A worklist filter that a person gave a name. Written by `diagnosis.saved_views`."""
 
     laboratory = models.ForeignKey(Laboratory, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views")

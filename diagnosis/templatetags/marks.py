@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.template.defaultfilters import date as format_date
@@ -15,7 +15,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.permissions import Action, Actor
+from diagnosis.assessment.words import FLAG_WORDS
 from mlcore.reading import words
+
+if TYPE_CHECKING:
+    from diagnosis.models import Case
 
 register = template.Library()
 
@@ -24,6 +28,7 @@ ICONS = {
     "arrow-left": '<path d="M15 5l-7 7 7 7"/>',
     "arrow-right": '<path d="M9 5l7 7-7 7"/>',
     "back": '<path d="M20 12H4M10 6l-6 6 6 6"/>',
+    "beside": '<rect x="3" y="5" width="8" height="14" rx="1.5"/><rect x="13" y="5" width="8" height="14" rx="1.5"/>',
     "check": '<path d="M5 12.5l4.5 4.5L19 7"/>',
     "clock": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5V12l3 2"/>',
     "close": '<path d="M6 6l12 12M18 6L6 18"/>',
@@ -48,6 +53,7 @@ ICONS = {
     "person": '<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5c0-4 3.4-6.5 7.5-6.5s7.5 2.5 7.5 6.5"/>',
     "plus": '<path d="M12 5v14M5 12h14"/>',
     "retry": '<path d="M20 11a8 8 0 1 0-2.3 6.200M20 4v7h-7"/>',
+    "ruler": '<path d="M3 15.5L15.5 3 21 8.5 8.500 21z"/><path d="M7 11.500l2 2M10 8.500l3 3M13 5.500l2 2"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
     "shield": '<path d="M12 3l8 3v6c0 4.5-3.3 7.8-8 9-4.7-1.2-8-4.5-8-9V6z"/><path d="M8.5 12l2.5 2.5 4.5-5"/>',
     "slide": '<rect x="3" y="7.5" width="18" height="9" rx="1.5"/><path d="M8 7.5v9"/>'
@@ -66,26 +72,14 @@ SIGNS = {
 }
 
 
-#: Code of a flag → how the worklist calls it; the case page has the whole sentence.
-FLAG_WORDS = {
-    "promyelocytes": "think of APL",
-    "blasts_20": "blasts ≥ 20 %",
-    "malignant_pattern_20": "blasts and promyelocytes ≥ 20 %",
-    "immature_cells": "immature cells",
-    "plasma_cells": "plasma cells",
-    "malignant_fields": "ALL pattern in fields",
-    "parts_differ": "fields and cells differ",
-    "reading_failed": "reading failed",
-    "networks_disagree": "networks disagree",
-    "unlike_training": "unlike training data",
-    "poor_quality": "poor quality",
-    "few_cells": "few cells",
-}
-
-
 @register.filter
 def flag_words(flag: dict[str, Any]) -> str:
     return FLAG_WORDS.get(flag["code"], flag["title"])
+
+
+@register.filter
+def flag_name(code: str) -> str:
+    return FLAG_WORDS.get(code, code)
 
 
 @register.simple_tag
@@ -220,10 +214,51 @@ def exact(moment: datetime | None) -> str:
     return format_date(timezone.localtime(moment), "j M Y, H:i") if moment else "–"
 
 
+def lasting(seconds: float) -> str:
+    """A length of time in at most two units: "under a minute", "18 min", "2 h 12 min", "1 day 4 h", "5 days"."""
+    minutes = int(abs(seconds) // 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if minutes < 1:
+        return "under a minute"
+    if days:
+        named = f"{days} day{'s' if days > 1 else ''}"
+        return f"{named} {hours} h" if hours and days < 3 else named
+    return " ".join(filter(None, [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]))
+
+
+@register.simple_tag
+def clock(case: Case) -> SafeString:
+    """What is left of the time in which a case should be signed, or by how much it is late; its end on the spot."""
+    if case.is_closed:
+        return format_html('<span class="clock">{}</span>', since(case.signed_at))
+    left = (case.due_at - timezone.now()).total_seconds()
+    tone, mark = ("alarm", "▲") if left < 0 else ("doubt", "◆") if left < 3600 else ("", "")
+    return format_html(
+        '<time class="clock {}" datetime="{}" title="Due {}">{}{}{}</time>',
+        f"{tone}-text" if tone else "",
+        case.due_at.isoformat(),
+        format_date(timezone.localtime(case.due_at), "j F Y, H:i"),
+        format_html('<span aria-hidden="true">{} </span>', mark) if mark else "",
+        lasting(left),
+        " late" if left < 0 else "",
+    )
+
+
 @register.filter
 def thousands(count: int | None) -> str:
     """2222188 → "2,222,188"."""
     return "–" if count is None else f"{count:,}"
+
+
+@register.filter
+def points(value: float) -> str:
+    """A difference of shares: 0.053 → "+5.3 points"."""
+    return f"{value * 100:+.1f} points".replace("-", "−")
+
+
+@register.filter
+def lasted(duration: timedelta | None) -> str:
+    return "–" if duration is None else lasting(duration.total_seconds())
 
 
 @register.filter
