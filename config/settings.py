@@ -257,7 +257,13 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 EMAIL_PORT = env.int("EMAIL_PORT", 587)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_USER", ""), env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10  # seconds; a mail server that accepts and then says nothing holds nobody up
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "leukolens@localhost")
+# Where people reach the portal: for links in mails that no request has asked for.
+PUBLIC_URL = env.str(
+    "PUBLIC_URL",
+    f"http://localhost:{env.int('PORT', 8000)}" if EMBEDDED else f"https://{ALLOWED_HOSTS[0].lstrip('.')}",
+).rstrip("/")
 
 # Intake limits, checked before a picture is decoded.
 INTAKE_MAX_BYTES = env.int("INTAKE_MAX_BYTES", 64 * 1024 * 1024)
@@ -266,6 +272,15 @@ INTAKE_MAX_SIDE = env.int("INTAKE_MAX_SIDE", 20_000)
 INTAKE_MIN_SIDE = env.int("INTAKE_MIN_SIDE", 32)
 INTAKE_MAX_FILES = env.int("INTAKE_MAX_FILES", 200)  # of one request, and its bytes:
 INTAKE_MAX_REQUEST_BYTES = env.int("INTAKE_MAX_REQUEST_BYTES", 512 * 1024 * 1024)
+# Batches: what is on its way or waits for a case lies here, seen by every web process and worker alike.
+UPLOADS_ROOT = Path(env.str("UPLOADS_ROOT", str(VAR / "uploads")))
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 4 * 1024**3)  # of one upload: a zip
+UPLOAD_HOURS = env.int("UPLOAD_HOURS", 24)  # an upload that has not come whole by then is given up
+UPLOADS_FREE_BYTES = env.int("UPLOADS_FREE_BYTES", 1024**3)  # of the disk that uploads leave alone
+BATCH_MAX_FILES = env.int("BATCH_MAX_FILES", 10_000)
+ZIP_MAX_MEMBERS = env.int("ZIP_MAX_MEMBERS", 5_000)
+ZIP_MAX_BYTES = env.int("ZIP_MAX_BYTES", 16 * 1024**3)  # unpacked
+ZIP_MAX_RATIO = env.int("ZIP_MAX_RATIO", 200)  # of one member, unpacked over packed
 DATA_UPLOAD_MAX_NUMBER_FILES = INTAKE_MAX_FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o640
@@ -281,6 +296,7 @@ ANALYSIS_HARD_LIMIT = env.int("ANALYSIS_HARD_LIMIT", 150)
 ANALYSIS_LEASE = env.int("ANALYSIS_LEASE", 240)
 BROKER_VISIBILITY = env.int("BROKER_VISIBILITY", 900)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 10)
+TELL_EVERY = env.int("TELL_EVERY", 15)
 TALLY_EVERY = env.int("TALLY_EVERY", 60)
 WORKER_HEARTBEAT = env.int("WORKER_HEARTBEAT", 5)
 
@@ -311,6 +327,7 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_URL.startswith("filesystem")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "diagnosis.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
     "tally": {"task": "diagnosis.tasks.tally", "schedule": TALLY_EVERY, "options": {"expires": TALLY_EVERY}},
+    "tell": {"task": "diagnosis.tasks.tell", "schedule": TELL_EVERY, "options": {"expires": TELL_EVERY}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from diagnosis.vocabulary import DIAGNOSES
 from mlcore.reading import words
 
 
@@ -131,9 +132,57 @@ def _kind(event: Event) -> str:
     return f"said that {_what(event)} is a {_KINDS.get(str(event.detail.get('kind')), 'picture of another kind')}"
 
 
+def _diagnosis(event: Event) -> str:
+    entry = DIAGNOSES.get(str(event.detail.get("diagnosis") or event.detail.get("first")))
+    return entry.name if entry else "a diagnosis"
+
+
+def _asked(event: Event) -> str:
+    whom = event.detail.get("of", "a colleague")
+    return f"asked {whom} for a second opinion; their own diagnosis: {_diagnosis(event)}"
+
+
+def _answered(event: Event) -> str:
+    how = "which differs from the first" if event.detail.get("differs") else "which agrees with the first"
+    comment = event.detail.get("comment")
+    return f"gave a second opinion, {how}: {_diagnosis(event)}{f' (“{comment}”)' if comment else ''}"
+
+
+def _adjudicated(event: Event) -> str:
+    how = "in consensus" if event.detail.get("consensus") else "as adjudicator"
+    reason = event.detail.get("reason")
+    return f"settled the differing opinions {how}: {_diagnosis(event)}{f' (“{reason}”)' if reason else ''}"
+
+
 def _roles(event: Event) -> str:
     person, after = event.detail.get("person", "somebody"), event.detail.get("after")
     return f"made {person} {' and '.join(after)}" if after else f"took {person} out of the laboratory"
+
+
+_DRAFT = {
+    "diagnosis": "diagnosis",
+    "diagnosis_text": "text on the diagnosis",
+    "comment": "comment",
+    "key_images": "key images",
+}
+_LABORATORY = {
+    "name": "name",
+    "address": "address",
+    "phone": "telephone number",
+    "director": "director",
+    "accreditation": "accreditation",
+    "routine_hours": "target for routine cases",
+    "urgent_hours": "target for urgent cases",
+}
+_VERSIONS = {"amendment": "amended report", "addendum": "addendum", "correction": "correction"}
+
+
+def _report_signed(event: Event) -> str:
+    detail = event.detail
+    what = _VERSIONS.get(str(detail.get("kind")), "report")
+    stated = f": {detail['diagnosis']}" if detail.get("diagnosis") else ""
+    why = f" (“{detail['reason']}”)" if detail.get("reason") else ""
+    return f"signed the {what} as version {detail.get('version', '?')}{stated}{why}"
 
 
 #: Action → what follows the actor's name.
@@ -159,6 +208,26 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "images.decided": lambda e: f"decided on {_images(e)}",
     "images.undone": lambda e: f"took a step back on {_images(e)}",
     "images.redone": lambda e: f"took up a step again on {_images(e)}",
+    "draft.saved": lambda e: f"wrote the draft of the report: {_listed(_DRAFT, e.detail.get('fields'), 'draft')}",
+    "report.signed": _report_signed,
+    "report.amending": lambda e: (
+        f"opened the signed case for an amendment of version {e.detail.get('version')}{_because(e)}"
+    ),
+    "report.amendment_cancelled": lambda e: f"cancelled the amendment; version {e.detail.get('version')} stands",
+    "template.saved": lambda e: (
+        f"{'made' if e.detail.get('made') else 'changed'} the comment template “{e.detail.get('title', '')}”"
+    ),
+    "template.deleted": lambda e: f"deleted the comment template “{e.detail.get('title', '')}”",
+    "laboratory.changed": lambda e: (
+        f"changed the laboratory's {_listed(_LABORATORY, e.detail.get('changes'), 'particulars')}"
+    ),
+    "case.late": lambda e: "noted that the case passed its target time",
+    "opinion.asked": _asked,
+    "opinion.answered": _answered,
+    "opinion.declined": lambda e: f"declined to give a second opinion{_because(e)}",
+    "opinion.withdrawn": lambda e: f"withdrew the question to {e.detail.get('of', 'a colleague')}",
+    "opinion.adjudicated": _adjudicated,
+    "opinion.adopted": lambda e: f"took the adjudicated diagnosis into the report: {_diagnosis(e)}",
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",
     "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.models import Laboratory
-from diagnosis import analysis, dashboard, queue, worker
+from diagnosis import analysis, dashboard, mail, notices, queue, worker
 from diagnosis.waking import wake_workers
 
 #: One message keeps a process for about so many seconds at most; then it sends the next one, so that sweeps get their
@@ -36,3 +36,10 @@ def tally() -> None:
     """Count what was decided, for the laboratories' figures: beat's turn every TALLY_EVERY seconds."""
     for laboratory in Laboratory.objects.all():
         dashboard.tally(laboratory=laboratory)
+
+
+@shared_task
+def tell() -> None:
+    """Say which cases have become late, and send the mails that are due: beat's turn every TELL_EVERY seconds."""
+    notices.tell_late()
+    mail.send_due()

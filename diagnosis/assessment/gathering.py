@@ -45,7 +45,8 @@ def current_analyses(images: Sequence[SmearImage]) -> dict[int, list[Analysis]]:
 
 
 def current_decisions(images: Sequence[SmearImage]) -> dict[int, Decision]:
-    """Per image, the newest decision, if it names a class of the image's present kind. One query."""
+    """Per image, the newest decision, if it names a class of the image's present kind; one that withdraws names none.
+    One query."""
     newest = Decision.objects.filter(image=OuterRef("image")).order_by("-id").values("id")[:1]
     found = Decision.objects.filter(image__in=[image.pk for image in images], id=Subquery(newest)).select_related(
         "decided_by"
@@ -69,10 +70,11 @@ def image_reading(analyses: Iterable[Analysis]) -> Reading | None:
     return combine(opinions) if opinions else None
 
 
-def gather(case: Case) -> Evidence:
-    """The evidence of `case` as it stands in the database now. Three queries."""
+def gather(case: Case, *, decided: bool = True) -> Evidence:
+    """The evidence of `case` as it stands in the database now, or (`decided` false) as if nobody had decided anything.
+    Three queries."""
     images = list(SmearImage.objects.filter(case=case).only("id", "kind", "quality").order_by("id"))
-    analyses, decisions = current_analyses(images), current_decisions(images)
+    analyses, decisions = current_analyses(images), current_decisions(images) if decided else {}
     return Evidence(
         specimen=case.specimen,
         images=tuple(_evidence(image, analyses[image.pk], decisions.get(image.pk)) for image in images),

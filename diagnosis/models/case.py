@@ -68,6 +68,9 @@ class Case(models.Model):
     assessment = models.JSONField(default=dict, editable=False)  # Assessment.to_dict()
     assessed_at = models.DateTimeField(null=True, editable=False)
 
+    #: Of a case in memory: whoever reads it is asked for a second opinion (set by `diagnosis.blinding`).
+    blinded: bool = False
+
     class Meta:
         constraints = [
             models.UniqueConstraint(

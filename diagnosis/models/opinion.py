@@ -55,3 +55,8 @@ class SecondOpinion(models.Model):
     @property
     def needs_adjudication(self) -> bool:
         return self.state == self.State.ANSWERED and self.differs and self.adjudicated_at is None
+
+    @property
+    def by_consensus(self) -> bool:
+        """The two who differed settled it between them; otherwise a third pathologist did."""
+        return self.adjudicator_id in (self.asked_by_id, self.asked_of_id)
