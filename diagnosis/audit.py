@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 WORKER = "LeukoLens worker"
 READS_COALESCE = timedelta(minutes=5)
+#: What tells nothing of how anybody judges the smear.
+BLIND_ACTIONS = frozenset({
+    "case.created", "case.read", "case.updated", "case.claimed", "case.released", "case.taken_over", "case.late",
+    "clinical.saved", "patient.created", "patient.updated", "image.accepted", "image.duplicate", "image.rejected",
+    "image.kind_corrected", "image.scaled", "image.read", "image.failed", "image.retried",
+})  # fmt: skip
 #: What migration 0002 installs; verify_audit says so when one is gone.
 TRIGGERS = {
     "sqlite": {"audit_no_update", "audit_no_delete", "audit_no_replace"},
@@ -149,9 +155,13 @@ def missing_triggers() -> set[str]:
 
 
 def history(case: Case) -> QuerySet[AuditEvent]:
-    """The events of `case` and of its patient's record, newest first; `event.sentence` says each in plain words."""
+    """The events of `case` and of its patient's record, newest first; `event.sentence` says each in plain words.
+
+    A `blinded` reader is given those of `BLIND_ACTIONS` alone.
+    """
     patient = Q(case=None, laboratory_id=case.laboratory_id, subject=f"patient {case.patient_id}")
-    return AuditEvent.objects.filter(Q(case=case) | patient).order_by("-at", "-id")
+    found = AuditEvent.objects.filter(Q(case=case) | patient)
+    return (found.filter(action__in=BLIND_ACTIONS) if case.blinded else found).order_by("-at", "-id")
 
 
 def event_hash(event: AuditEvent) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.permissions import Action, require, visible
 from diagnosis import audit
+from diagnosis.blinding import is_blinded, unknowable
 from diagnosis.models import Case
 
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ READY = (Case.Status.READY, Case.Status.IN_REVIEW, Case.Status.REVIEWED, Case.St
 
 
 class HoldRefused(ValueError):  # noqa: N818
-    """The case cannot be claimed or released; `str(error)` says why and what to do. `code`: held or signed."""
+    """The case cannot be claimed or released; `str(error)` says why and what to do. `code`: held, signed or
+    blinded."""
 
     code = "signed"
+
+
+class AskedBlind(HoldRefused):
+    """The actor is to give a second opinion on the case first."""
+
+    code = "blinded"
 
 
 class HeldByOther(HoldRefused):
@@ -54,6 +62,11 @@ def claim(*, actor: Actor, case: Case, take_over: bool = False) -> Case:
             raise HoldRefused(f"{record.accession_number} is signed. Open it for an amendment first.")
         if record.held_by_id == actor.user.pk:
             return record
+        if is_blinded(actor=actor, case=record):
+            raise AskedBlind(
+                f"You are asked for a second opinion on {record.accession_number}. Answer or decline first, then you "
+                f"can take it."
+            )
         if record.held_by_id is None:
             return _hold(actor, record)
         if not take_over:
@@ -99,7 +112,7 @@ def take_next(*, actor: Actor) -> Case | None:
     require(actor, Action.HOLD_CASE)
     with transaction.atomic():
         waiting = (
-            visible(Case.objects.exclude(status=Case.Status.SIGNED), actor)
+            unknowable(visible(Case.objects.exclude(status=Case.Status.SIGNED), actor), actor)
             .filter(held_by=None, status__in=READY)
             .order_by("-priority", "due_at", "id")
         )

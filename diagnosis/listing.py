@@ -16,6 +16,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.permissions import visible
+from diagnosis import blinding
 from diagnosis.assessment.words import FLAG_WORDS
 from diagnosis.models import Case, CaseFlag, SecondOpinion
 from diagnosis.searching import matching
@@ -125,6 +126,7 @@ def page(*, actor: Actor, chosen: Filter, after: int | None = None, before: int 
         if len(rows) > PAGE_SIZE:
             break
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    rows = blinding.veil(rows)
     if forward:
         return Page(rows, earlier=anchor is not None, further=more)
     return Page(rows[::-1], earlier=more, further=anchor is not None)
@@ -132,7 +134,8 @@ def page(*, actor: Actor, chosen: Filter, after: int | None = None, before: int 
 
 def named(*, actor: Actor, ids: list[int]) -> list[Case]:
     """The cases with these keys, as a list shows them: patient and holder joined. One query."""
-    return list(visible(Case.objects.filter(pk__in=ids), actor).select_related("patient", "held_by"))
+    found = blinding.marked(visible(Case.objects.filter(pk__in=ids), actor), actor)
+    return blinding.veil(list(found.select_related("patient", "held_by")))
 
 
 def neighbours(*, actor: Actor, chosen: Filter, case: Case) -> tuple[Case | None, Case | None]:
@@ -182,10 +185,15 @@ def counts(*, actor: Actor) -> dict[str, int]:
 
 
 def opinions(*, actor: Actor, cases: list[Case]) -> dict[int, list[SecondOpinion]]:
-    """The second opinions that each of the cases waits for, by the case's key; who was asked is joined. One query."""
+    """The second opinions that each of the cases waits for, by the case's key; who was asked is joined. One query.
+
+    Of a case that they are to judge blind the actor is told of the question to themselves alone.
+    """
     found: dict[int, list[SecondOpinion]] = {case.pk: [] for case in cases}
+    blind = {case.pk for case in cases if case.blinded}
     for opinion in _waiting_opinions().filter(case__in=list(found)).select_related("asked_of"):
-        found[opinion.case_id].append(opinion)
+        if opinion.case_id not in blind or opinion.asked_of_id == actor.user.pk:
+            found[opinion.case_id].append(opinion)
     return found
 
 
@@ -229,6 +237,9 @@ def _found(actor: Actor, chosen: Filter) -> QuerySet[Case]:
         found = found.filter(priority=chosen.priority)
     if chosen.flag:
         found = found.filter(Exists(CaseFlag.objects.filter(case=OuterRef("pk"), code=chosen.flag)))
+    if chosen.status or chosen.flag:
+        found = blinding.unknowable(found, actor)
+    found = blinding.marked(found, actor)
     return matching(found, actor=actor, search=chosen.q).select_related("patient", "held_by")
 
 

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.permissions import visible
 from diagnosis.assessment.words import FLAG_WORDS
+from diagnosis.blinding import open_questions
 from diagnosis.models import Case, CaseFlag, Patient
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def _holds(actor: Actor, word: str) -> Q:
         holds = Q(pk__in=cases) | Q(patient__in=people)
     flags = [code for code, said in FLAG_WORDS.items() if len(word) >= WHOLE and word.casefold() in said.casefold()]
     if flags:
-        holds |= Q(Exists(CaseFlag.objects.filter(case=OuterRef("pk"), code__in=flags)))
+        blind = open_questions(actor).values("case")
+        holds |= Q(Exists(CaseFlag.objects.filter(case=OuterRef("pk"), code__in=flags).exclude(case__in=blind)))
     return holds
 
 

@@ -10,9 +10,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.models import User
 from diagnosis.assessment.evidence import Assessment, Evidence, Flag, ImageEvidence, Interval, Part, Progress
 from diagnosis.assessment.gathering import current_analyses, current_decisions, gather, image_reading, image_status
 from diagnosis.assessment.rules import assess
+from diagnosis.assessment.telling import tell_change
 from diagnosis.models import Case, CaseFlag
 
 __all__ = [
@@ -44,8 +46,9 @@ def image_added(case_id: int) -> None:
         refresh(case_id)
 
 
-def refresh(case_id: int) -> Assessment:
-    """Recompute the assessment of a case and store it; nothing is written where nothing has changed.
+def refresh(case_id: int, *, by: User | None = None) -> Assessment:
+    """Recompute the assessment of a case and store it; nothing is written where nothing has changed. Whom it concerns
+    is told of a new alarm, except `by`, who decided.
 
     Call it in the transaction that changed the evidence, once for each case, after all that the transaction writes:
     it locks the case row until the commit, so that the last of several writers sees what the others wrote. Raises
@@ -54,7 +57,7 @@ def refresh(case_id: int) -> Assessment:
     with transaction.atomic():
         # NO KEY, as in audit: see there.
         case = Case.objects.select_for_update(no_key=True).get(pk=case_id)
-        assessment = assess(gather(case))
+        was, assessment = case.status, assess(gather(case))
         new = {
             "status": Case.Status.SIGNED if case.is_closed else assessment.status,
             "malignant": assessment.malignant.value if assessment.malignant else None,
@@ -66,12 +69,15 @@ def refresh(case_id: int) -> Assessment:
                 setattr(case, name, value)
             case.assessed_at = timezone.now()
             case.save(update_fields=[*new, "assessed_at"])
-            _keep_flags(case, assessment)
+            kept = _keep_flags(case, assessment)
+            alarms = [flag.code for flag in assessment.flags if flag.level == "alarm"]
+            before = [code for code, level in kept.items() if level == "alarm"]
+            tell_change(case, was=was, alarms_before=before, alarms=alarms, by=by)
     return assessment
 
 
-def _keep_flags(case: Case, assessment: Assessment) -> None:
-    """The case's rows of `CaseFlag` made those of the assessment."""
+def _keep_flags(case: Case, assessment: Assessment) -> dict[str, str]:
+    """The case's rows of `CaseFlag` made those of the assessment; code → level of those that there were before."""
     wanted = {flag.code: flag.level for flag in assessment.flags}
     kept = dict(case.flags.values_list("code", "level"))
     if kept != wanted:
@@ -79,3 +85,4 @@ def _keep_flags(case: Case, assessment: Assessment) -> None:
         CaseFlag.objects.bulk_create(
             CaseFlag(case=case, code=code, level=level) for code, level in wanted.items() if kept.get(code) != level
         )
+    return kept
