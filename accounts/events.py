@@ -14,3 +14,4 @@ signed_out = Signal()
 sign_in_failed = Signal()  # email and address (the client's) of the attempt; actor is None
 security_changed = Signal()  # what: password_changed, totp_activated, webauthn_removed …, as allauth's mails are called
 role_changed = Signal()  # user: User, before and after: lists of roles; no roles: not in the laboratory
+laboratory_changed = Signal()  # changes: field → [before, after]

@@ -63,3 +63,33 @@ class PersonForm(RolesForm):
     )
     email = forms.EmailField(label="E-mail address", max_length=254, help_text="They sign in with it.")
     field_order = ["full_name", "email", "roles"]
+
+
+class LaboratoryForm(forms.Form):
+    """What heads the laboratory's reports, and how fast they ought to be signed."""
+
+    name = forms.CharField(label="Name", max_length=200)
+    address = forms.CharField(
+        label="Address", max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"})
+    )
+    phone = forms.CharField(label="Telephone", max_length=60, required=False)
+    director = forms.CharField(label="Director", max_length=200, required=False)
+    accreditation = forms.CharField(
+        label="Accreditation", max_length=200, required=False, help_text="Such as the standard and your number."
+    )
+    routine_hours = forms.IntegerField(
+        label="Target for routine cases, hours", min_value=1, max_value=2_000, help_text="From receipt to signature."
+    )
+    urgent_hours = forms.IntegerField(
+        label="Target for urgent cases, hours", min_value=1, max_value=2_000, help_text="Cases opened from now on."
+    )
+
+    def clean_address(self) -> str:
+        return "\n".join(line.strip() for line in self.cleaned_data["address"].splitlines()).strip()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        routine, urgent = cleaned.get("routine_hours"), cleaned.get("urgent_hours")
+        if routine and urgent and urgent > routine:
+            self.add_error("urgent_hours", "Urgent cases cannot have more time than routine ones.")
+        return cleaned

@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import people_views, views
+from accounts import laboratory_views, people_views, views
 
 pages: list[URLPattern | URLResolver] = [
     path("profile/", views.profile, name="profile"),
-    path("laboratory/", views.switch, name="switch"),
+    path("laboratory/", laboratory_views.particulars, name="laboratory"),
+    path("laboratory/switch/", views.switch, name="switch"),
     path("tokens/", views.token_list, name="tokens"),
     path("tokens/<int:pk>/revoke/", views.token_revoke, name="token-revoke"),
     path("people/", people_views.people_list, name="people"),

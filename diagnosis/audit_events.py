@@ -71,3 +71,14 @@ def role_changed(*, actor: Actor | None, laboratory: Laboratory, user: User, **c
         before=change["before"],
         after=change["after"],
     )
+
+
+@receiver(events.laboratory_changed)
+def laboratory_changed(*, actor: Actor, laboratory: Laboratory, changes: dict[str, list[Any]], **_: Any) -> None:
+    record(
+        actor=actor,
+        laboratory=laboratory,
+        action="laboratory.changed",
+        subject=f"laboratory {laboratory.pk}",
+        changes=changes,
+    )

@@ -16,6 +16,7 @@ class ReportDraft(models.Model):
     diagnosis_text = models.TextField(blank=True, max_length=4_000)
     comment = models.TextField(blank=True, max_length=10_000)
     key_images = models.JSONField(default=list, blank=True)  # primary keys, in the order of the report
+    amendment_reason = models.TextField(blank=True, max_length=4_000)  # why a signed case is open again
     revision = models.PositiveIntegerField(default=1)  # an edit names the one it saw
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     updated_at = models.DateTimeField(default=timezone.now)
