@@ -79,7 +79,7 @@ def _broker() -> tuple[bool, str]:
 
 
 def _workers() -> tuple[bool, str]:
-    seen = queue.counts().workers_seen
+    seen = queue.workers_seen()
     return seen > 0, f"{seen} seen within {queue.worker_silence():.0f} s"
 
 

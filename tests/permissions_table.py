@@ -53,23 +53,90 @@ NEW_CASE = {
 
 #: By session cookie.
 PAGES: dict[str, Route] = {
-    # ---- the clinic                                            anon str tec pat adm
+    # ---- the clinic. The saved view is the pathologist's.      anon str tec pat adm
     "case-list": page("/", GET="302 200 200 200 200"),
+    "case-next": page("/next/", POST="302 302 403 302 403"),
+    "view-list": page(
+        "/views/", {"name": "Mine", "from": "mine"}, GET="302 200 200 200 200", POST="302 302 302 302 302"
+    ),
+    "view-rename": page("/views/{view}/rename/", {"name": "Ours"}, POST="302 404 404 302 404"),
+    "view-delete": page("/views/{view}/delete/", POST="302 302 302 302 302"),
     "case-new": page("/cases/new/", NEW_CASE, GET="302 200 200 200 403", POST="302 302 302 302 403"),
     "case-patient": page("/cases/new/patient/", GET="302 204 204 204 403"),
     "case": page("/cases/{case}/", GET="302 404 200 200 200"),
+    "case-claim": page("/cases/{case}/claim/", {"take_over": "1"}, POST="302 404 403 302 403"),
+    "case-release": page("/cases/{case}/release/", POST="302 404 403 302 403"),
+    "case-clinical": page(
+        "/cases/{case}/clinical/", {"revision": "0", "wbc": "4"}, GET="302 404 200 200 403", POST="302 404 302 302 403"
+    ),
+    "case-edit": page(
+        "/cases/{case}/request/",
+        {"priority": "urgent", "specimen": "peripheral_blood", "stain": "giemsa"},
+        GET="302 404 200 200 403",
+        POST="302 404 302 302 403",
+    ),
+    "patient-edit": page(
+        "/cases/{case}/patient/", {"sex": "female"}, GET="302 404 200 200 403", POST="302 404 302 302 403"
+    ),
     "case-live": page("/cases/{case}/live/", GET="302 404 200 200 200"),
     "case-history": page("/cases/{case}/history/", GET="302 404 200 200 200"),
     "case-upload": page("/cases/{case}/images/", {"files": "a picture"}, POST="302 404 200 200 403"),
+    # ---- the sign-out; one case is signed, the template is the laboratory's
+    "case-report": page("/cases/{signed}/report/", GET="302 404 302 302 302"),
+    "case-draft": page(
+        "/cases/{case}/report/draft/", {"revision": "0", "comment": "Blasts."}, POST="302 404 403 302 403"
+    ),
+    "case-key-images": page(
+        "/cases/{case}/report/images/",
+        {"revision": "0", "key_images": "{image}"},
+        GET="302 404 403 200 403",
+        POST="302 404 403 302 403",
+    ),
+    "case-sign": page("/cases/{case}/report/sign/", GET="302 404 403 200 403", POST="302 404 403 200 403"),
+    "case-change": page(
+        "/cases/{signed}/report/change/", {"reason": "More."}, GET="302 404 403 200 403", POST="302 404 403 302 403"
+    ),
+    "case-addendum": page(
+        "/cases/{signed}/report/addendum/",
+        {"reason": "More.", "addendum": "More."},
+        GET="302 404 403 200 403",
+        POST="302 404 403 200 403",
+    ),
+    "case-correction": page(
+        "/cases/{signed}/report/correction/",
+        {"reason": "A slip.", "diagnosis_text": "Mended."},
+        GET="302 404 403 200 403",
+        POST="302 404 403 200 403",
+    ),
+    "case-cancel-amendment": page("/cases/{signed}/report/cancel/", POST="302 404 403 302 403"),
+    "report": page("/cases/{signed}/report/1/", GET="302 404 200 200 200"),
+    "report-pdf": page("/cases/{signed}/report/1/pdf", GET="302 404 200 200 200"),
+    "templates": page(
+        "/templates/", {"title": "Flow", "text": "Advised."}, GET="302 200 403 200 200", POST="302 302 403 302 302"
+    ),
+    "template": page(
+        "/templates/{template}/",
+        {"title": "Flow", "text": "Advised."},
+        GET="302 404 403 200 200",
+        POST="302 404 403 302 302",
+    ),
+    "template-delete": page("/templates/{template}/delete/", POST="302 404 403 302 302"),
     "image": page("/images/{image}/", GET="302 404 200 200 200"),
     "image-decide": page(
         "/images/{image}/decide/", {"verdict": "override", "label": "monocyte"}, POST="302 404 403 302 403"
     ),
     "image-retry": page("/images/{image}/retry/", POST="302 404 302 302 403"),
     "image-kind": page("/images/{image}/kind/", {"kind": "field"}, POST="302 404 302 302 403"),
+    "image-scale": page("/images/{image}/scale/", {"um_per_pixel": "0.1"}, POST="302 404 302 302 403"),
+    "compare-networks": page("/images/{image}/compare/", GET="302 404 200 200 200"),
+    "compare-images": page("/images/{image}/compare/{image}/", GET="302 404 200 200 200"),
     "image-file": page("/images/{image}/file", GET="302 404 200 200 200"),
     "image-thumb": page("/images/{image}/thumb", GET="302 404 200 200 200"),
     "image-heat": page("/images/{image}/heat/{analysis}.png", GET="302 404 200 200 200"),
+    # ---- the laboratory's own figures
+    "laboratory": page("/laboratory/", GET="302 200 403 200 200"),
+    "laboratory-overrides": page("/laboratory/overrides/", GET="302 200 403 200 200"),
+    "laboratory-table": page("/laboratory/volumes.csv", GET="302 200 403 200 200"),
     # ---- the models are the same for every laboratory. This one's report is not on the machine.
     "model-list": page("/models/", GET="302 200 200 200 200"),
     "model": page("/models/{release}/", GET="302 200 200 200 200"),
@@ -77,7 +144,21 @@ PAGES: dict[str, Route] = {
     # ---- one's own account, and the people of the laboratory. The token is the pathologist's; the person to change
     # is the first laboratory's technician.
     "accounts:profile": page("/account/profile/", GET="302 200 200 200 200"),
-    "accounts:switch": page("/account/laboratory/", {"laboratory": "{laboratory}"}, POST="302 404 302 302 302"),
+    "accounts:switch": page("/account/laboratory/switch/", {"laboratory": "{laboratory}"}, POST="302 404 302 302 302"),
+    # The stranger's own laboratory has another name than the page that is sent has seen.
+    "accounts:laboratory": page(
+        "/account/laboratory/",
+        {
+            "name": "Northern Laboratory",
+            "routine_hours": "48",
+            "urgent_hours": "4",
+            "seen_name": "North Laboratory",
+            "seen_routine_hours": "48",
+            "seen_urgent_hours": "4",
+        },
+        GET="302 200 403 403 200",
+        POST="302 409 403 403 302",
+    ),
     "accounts:tokens": page(
         "/account/tokens/",
         {"name": "scanner", "scopes": ["cases:read"], "days": "1"},
@@ -229,7 +310,20 @@ API: dict[str, Route] = {
         GET="401 200 200 200 200 403",
         POST="401 201 201 201 403 403",
     ),
-    "api:case": api("/api/v1/cases/{case}/", GET="401 404 200 200 200 403"),
+    "api:case": api(
+        "/api/v1/cases/{case}/",
+        {"priority": "urgent"},
+        GET="401 404 200 200 200 403",
+        PATCH="401 404 200 200 403 403",
+    ),
+    "api:case-claim": api("/api/v1/cases/{case}/claim/", {"take_over": True}, POST="401 404 403 200 403 403"),
+    "api:case-release": api("/api/v1/cases/{case}/release/", POST="401 404 403 200 403 403"),
+    "api:case-clinical": api(
+        "/api/v1/cases/{case}/clinical/",
+        {"expected_revision": 0, "wbc": 4.0},
+        GET="401 404 200 200 200 403",
+        PATCH="401 404 200 200 403 403",
+    ),
     "api:case-images": api(
         "/api/v1/cases/{case}/images/",
         {"file": "a picture"},
@@ -259,12 +353,38 @@ API: dict[str, Route] = {
     ),
     "api:models": api("/api/v1/models/", GET="401 200 200 200 200 403"),
     "api:me": api("/api/v1/me/", GET="401 200 200 200 200 200"),
+    # ---- FHIR, by the same tokens
+    "fhir:Patient-search": api("/fhir/R4/Patient", GET="401 200 200 200 200 403"),
+    "fhir:Patient-search-form": api(
+        "/fhir/R4/Patient/_search", {"_id": "{patient}"}, POST="401 200 200 200 200 403"
+    ),
+    "fhir:Patient": api("/fhir/R4/Patient/{patient}", GET="401 404 200 200 200 403"),
+    "fhir:DiagnosticReport-search": api("/fhir/R4/DiagnosticReport", GET="401 200 200 200 200 403"),
+    "fhir:DiagnosticReport-search-form": api(
+        "/fhir/R4/DiagnosticReport/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
+    ),
+    "fhir:DiagnosticReport": api("/fhir/R4/DiagnosticReport/{case}", GET="401 404 200 200 200 403"),
+    "fhir:Observation-search": api("/fhir/R4/Observation?patient={patient}", GET="401 200 200 200 200 403"),
+    "fhir:Observation-search-form": api(
+        "/fhir/R4/Observation/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
+    ),
+    "fhir:Observation": api("/fhir/R4/Observation/differential-{case}", GET="401 404 200 200 200 403"),
+    "fhir:Media-search": api("/fhir/R4/Media", GET="401 200 200 200 200 403"),
+    "fhir:Media-search-form": api(
+        "/fhir/R4/Media/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
+    ),
+    "fhir:Media": api("/fhir/R4/Media/{image}", GET="401 404 200 200 200 403"),
+    "fhir:Binary": api("/fhir/R4/Binary/{report}", GET="401 404 200 200 200 403"),
 }
 
 #: The same for everybody: no data of any laboratory.
 FREE: dict[str, Route] = {
+    "fhir:metadata": free("/fhir/R4/metadata", GET="200"),
+    "fhir:unknown": free("/fhir/R4/nothing", others="404"),
     "api:schema": free("/api/v1/schema/", GET="200"),
     "api:docs": free("/api/v1/docs/", GET="200"),
+    "verify": free("/verify/", GET="200"),
+    "verify-code": free("/verify/{code}/", GET="200"),
     "healthz": free("/healthz", GET="200"),
     "readyz": free("/readyz", GET="503"),  # no worker has been seen in this test
     "metrics": free("/metrics", GET="200"),  # counts only; the proxy keeps it inside

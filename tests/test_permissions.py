@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -22,11 +23,13 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from accounts import tokens
 from accounts.models import ApiToken
 from accounts.permissions import Actor, Scope, grantable_scopes
-from diagnosis import queue
+from diagnosis import queue, saved_views, signout
+from diagnosis.listing import Filter
 from diagnosis.models import Analysis
 from tests.accounts.softkey import SoftKey
 from tests.api.conftest import read_all
 from tests.cast import PASSWORD, Cast
+from tests.diagnosis.signing import signed_case
 from tests.permissions_table import API, FREE, METHODS, PAGES, Route
 from tests.smears import make_image, make_release, picture
 
@@ -55,7 +58,7 @@ def test_every_route_is_in_the_table() -> None:
 class World:
     """What the requests are about, and who asks."""
 
-    ids: dict[str, int]
+    ids: dict[str, int | str]
     pages: dict[str, Client]  # by role: signed in with a session
     bearers: dict[str, Client]  # by role: with a token that carries all scopes their roles can fill
     no_scopes: Client  # a pathologist's token without any scope
@@ -84,17 +87,23 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
         "administrator": cast.administrator,
     }
     pages = {"anonymous": Client()} | {role: signed_in(actor) for role, actor in actors.items()}
+    report = signed_case(cast)
     own, _ = tokens.issue(actor=cast.pathologist, name="of the pathologist", scopes=[Scope.CASES_READ], days=1)
     ids = {
         "case": case.pk,
         "patient": case.patient_id,
         "image": image.pk,
+        "report": report.pk,
         "analysis": analysis.pk,
         "release": analysis.release_id,
         "token": own.pk,
         "person": cast.technician.user.pk,
         "key": add_key(pages["pathologist"]),
         "laboratory": cast.laboratory.pk,
+        "signed": report.case_id,
+        "code": report.content_hash,
+        "template": signout.save_template(actor=cast.pathologist, title="Advice", text="Advised.").pk,
+        "view": saved_views.save(actor=cast.pathologist, name="Of the pathologist", chosen=Filter(view="late")).pk,
     }
     _, bare = tokens.issue(actor=cast.pathologist, name="bare", scopes=[], days=1)
     yield World(
@@ -152,6 +161,8 @@ def sent(world: World, name: str, method: str) -> dict[str, Any]:
         else value
         for key, value in TABLE[name].body.items()
     }
+    if name.endswith("-search-form"):
+        return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
     if name in API and "file" not in body:
         return {"data": body, "content_type": "application/json"}
     return {"data": body} if method == "POST" else {}

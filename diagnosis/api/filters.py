@@ -7,10 +7,12 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 from django_filters.fields import IsoDateTimeField
 
-from diagnosis.models import Case, Patient
+from diagnosis.assessment.words import FLAG_WORDS
+from diagnosis.models import Case, CaseFlag, Patient
 
 
 class MomentField(IsoDateTimeField):
@@ -49,14 +51,48 @@ class CaseFilter(django_filters.FilterSet):
     )
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte", help_text="At or after, ISO 8601.")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt", help_text="Before, ISO 8601.")
+    due_before = MomentFilter(field_name="due_at", lookup_expr="lt", help_text="To be signed before, ISO 8601.")
+    signed_after = MomentFilter(field_name="signed_at", lookup_expr="gte", help_text="Signed then or later, ISO 8601.")
+    held = django_filters.ChoiceFilter(
+        choices=[("me", "By the token's person"), ("nobody", "By nobody"), ("anybody", "By somebody")],
+        method="filter_held",
+        help_text="Who holds it: `me`, `nobody` or `anybody`.",
+    )
+    late = django_filters.BooleanFilter(
+        method="filter_late", help_text="Open, and past the time it was due (`false`: open and within it)."
+    )
+    flag = django_filters.ChoiceFilter(
+        choices=list(FLAG_WORDS.items()), method="filter_flag", help_text="A flag of its assessment, by its code."
+    )
     ordering = StableOrdering(
-        fields=["created_at", "priority", "status", "accession_number", "malignant", "image_count"],
+        fields=[
+            "created_at",
+            "due_at",
+            "signed_at",
+            "priority",
+            "status",
+            "accession_number",
+            "malignant",
+            "image_count",
+        ],
         help_text="One or several, by comma; a minus turns round. Unless told: urgent ones, then the newest.",
     )
 
     class Meta:
         model = Case
         fields: list[str] = []
+
+    def filter_held(self, cases: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        if value == "me":
+            return cases.filter(held_by=self.request.auth.user)
+        return cases.filter(held_by__isnull=value == "nobody")
+
+    def filter_late(self, cases: QuerySet[Case], name: str, value: bool) -> QuerySet[Case]:
+        late = {f"due_at__{'lt' if value else 'gte'}": timezone.now()}
+        return cases.exclude(status=Case.Status.SIGNED).filter(**late)
+
+    def filter_flag(self, cases: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return cases.filter(Exists(CaseFlag.objects.filter(case=OuterRef("pk"), code=value)))
 
 
 class PatientFilter(django_filters.FilterSet):

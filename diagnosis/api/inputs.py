@@ -56,7 +56,26 @@ class CaseInput(Strict):
     stain = serializers.ChoiceField(Case.Stain.choices, default=Case.Stain.MAY_GRUNWALD_GIEMSA)
     priority = serializers.ChoiceField(Case.Priority.choices, default=Case.Priority.ROUTINE)
     clinical_question = serializers.CharField(max_length=4_000, default="", allow_blank=True)
+    requester_name = serializers.CharField(max_length=200, default="", allow_blank=True)
+    requester_email = serializers.EmailField(
+        default="", allow_blank=True, help_text="Told when the report is signed; the mail never names the patient."
+    )
     patient = PatientInput()
+
+
+class CaseChangeInput(Strict):
+    priority = serializers.ChoiceField(Case.Priority.choices, required=False)
+    clinical_question = serializers.CharField(max_length=4_000, required=False, allow_blank=True)
+    specimen = serializers.ChoiceField(Case.Specimen.choices, required=False)
+    stain = serializers.ChoiceField(Case.Stain.choices, required=False)
+    requester_name = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    requester_email = serializers.EmailField(required=False, allow_blank=True)
+
+
+class ClaimInput(Strict):
+    take_over = serializers.BooleanField(
+        default=False, help_text="Take it from the colleague who holds it; it stands in the history."
+    )
 
 
 class PictureInput(Strict):

@@ -262,12 +262,16 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
     patient = PatientBriefSerializer()
     created_by = serializers.StringRelatedField[Any]()
     malignant = serializers.FloatField(allow_null=True, help_text="Probability of blood cancer, 0 to 1; null before.")
+    held_by = serializers.StringRelatedField[Any](
+        allow_null=True, help_text="The pathologist whose case it is; null while it is nobody's."
+    )
 
     class Meta:
         model = Case
         fields = [
             "id", "accession_number", "status", "priority", "specimen", "stain", "clinical_question", "patient",
-            "image_count", "malignant", "created_by", "created_at",
+            "image_count", "malignant", "created_by", "created_at", "due_at", "held_by", "held_at", "signed_at",
+            "report_version",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -279,7 +283,10 @@ class CaseDetailSerializer(CaseSerializer):
     research_use_only = ResearchUseField()
 
     class Meta(CaseSerializer.Meta):
-        fields = [*CaseSerializer.Meta.fields, "assessment", "assessed_at", "images", "research_use_only"]
+        fields = [
+            *CaseSerializer.Meta.fields, "requester_name", "requester_email", "assessment", "assessed_at", "images",
+            "research_use_only",
+        ]  # fmt: skip
 
     @extend_schema_field(AssessmentSerializer(allow_null=True))
     def get_assessment(self, case: Case) -> dict[str, Any] | None:

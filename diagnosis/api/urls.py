@@ -2,12 +2,15 @@
 
 from django.urls import URLPattern, path, re_path
 
-from diagnosis.api.views import about, cases, images, patients
+from diagnosis.api.views import about, cases, clinical, images, patients
 
 app_name = "api"
 urlpatterns: list[URLPattern] = [
     path("cases/", cases.CasesView.as_view(), name="cases"),
     path("cases/<int:case_id>/", cases.CaseView.as_view(), name="case"),
+    path("cases/<int:case_id>/claim/", cases.CaseClaimView.as_view(), name="case-claim"),
+    path("cases/<int:case_id>/release/", cases.CaseReleaseView.as_view(), name="case-release"),
+    path("cases/<int:case_id>/clinical/", clinical.CaseClinicalView.as_view(), name="case-clinical"),
     path("cases/<int:case_id>/images/", cases.CaseImagesView.as_view(), name="case-images"),
     path("cases/<int:case_id>/images/batch/", cases.CaseImageBatchView.as_view(), name="case-image-batch"),
     path("cases/<int:case_id>/history/", cases.CaseHistoryView.as_view(), name="case-history"),

@@ -251,9 +251,9 @@ def thousands(count: int | None) -> str:
 
 
 @register.filter
-def points(value: float) -> str:
-    """A difference of shares: 0.053 → "+5.3 points"."""
-    return f"{value * 100:+.1f} points".replace("-", "−")
+def points(value: float, bare: str = "") -> str:
+    """A difference of shares: 0.053 → "+5.3 points", bare "+5.3"."""
+    return f"{value * 100:+.1f}{'' if bare else ' points'}".replace("-", "−")
 
 
 @register.filter

@@ -1,101 +1,28 @@
-"""The worklist and the case page."""
+"""The case page."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import conditional_page, require_safe
 
 from accounts.doors import PageRequest, page
-from accounts.permissions import Action, Actor
+from accounts.permissions import Action
 from diagnosis import audit, queue, worklist
 from diagnosis.models import Case
-from diagnosis.web.forms import ListFilter, UploadForm
+from diagnosis.web import clinical
+from diagnosis.web.forms import UploadForm
+from diagnosis.web.lists import POLL, way
+from diagnosis.web.reports.part import report_part
+from diagnosis.web.reviewing import gallery_part
 
-PAGE_SIZE = 25
-POLL = 1500  # ms between looks while something is being read
+WATCH = 3_000  # ms between looks otherwise: colleagues decide in the same case
 RECENT_EVENTS = 6
-
-TILES = (
-    # filter, its value, what the tile says
-    ("status", "", "All cases"),
-    ("priority", Case.Priority.URGENT, "Urgent"),
-    ("status", Case.Status.READING, "Still reading"),
-    ("status", Case.Status.ATTENTION, "Needs attention"),
-    ("status", Case.Status.READY, "Ready for review"),
-    ("status", Case.Status.IN_REVIEW, "In review"),
-    ("status", Case.Status.REVIEWED, "Reviewed"),
-)
-
-
-@require_safe
-@page(Action.READ_CASES)
-def case_list(request: PageRequest) -> HttpResponseBase:
-    """The worklist. htmx asks for the list alone, the live refresh for the rows it shows (`?rows=1,2`)."""
-    chosen = ListFilter(request.GET).chosen()
-    if "rows" in request.GET:
-        return _live_rows(request, chosen)
-    found = worklist.cases(
-        actor=request.actor,
-        status=chosen["status"] or None,
-        priority=chosen["priority"] or None,
-        search=chosen["q"],
-    )
-    shown = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = _live_context(request.actor, chosen, list(shown.object_list)) | {
-        "shown": shown,
-        "statuses": Case.Status.choices,
-    }
-    alone = bool(request.headers.get("HX-Request"))
-    response = render(request, "diagnosis/_list.html" if alone else "diagnosis/case_list.html", context)
-    patch_vary_headers(response, ["HX-Request"])
-    return response
-
-
-def _live_rows(request: PageRequest, chosen: dict[str, str]) -> HttpResponse:
-    ids = [int(part) for part in request.GET["rows"].split(",") if part.isdecimal()][:PAGE_SIZE]
-    cases = list(worklist.cases(actor=request.actor).filter(pk__in=ids))
-    return render(request, "diagnosis/_list_live.html", _live_context(request.actor, chosen, cases))
-
-
-def _live_context(actor: Actor, chosen: dict[str, str], cases: list[Case]) -> dict[str, Any]:
-    """What the list and its live refresh share."""
-    reading = [case for case in cases if case.status == Case.Status.READING]
-    return {
-        "chosen": chosen,
-        "query": urlencode({k: v for k, v in chosen.items() if v}),
-        "tiles": _tiles(actor, chosen),
-        "cases": cases,
-        "reading_ids": ",".join(str(case.pk) for case in reading),
-        "poll": POLL if reading else 0,
-        "no_worker": bool(reading) and not queue.counts().workers_seen,
-    }
-
-
-def _tiles(actor: Actor, chosen: dict[str, str]) -> list[dict[str, Any]]:
-    """The counts above the list; each is a link that filters, and the one in force leads back to all."""
-    counts = worklist.counts(actor=actor)
-    tiles = []
-    for name, value, title in TILES:
-        pressed = chosen[name] == value if value else not (chosen["status"] or chosen["priority"])
-        target = {"q": chosen["q"]} | ({name: value} if value and not pressed else {})
-        tiles.append(
-            {
-                "title": title,
-                "count": counts[value or "all"],
-                "key": value or "all",
-                "pressed": pressed,
-                "query": urlencode({k: v for k, v in target.items() if v}),
-            }
-        )
-    return tiles
 
 
 def _case(request: PageRequest, case_id: int) -> Case:
@@ -159,7 +86,11 @@ def case_context(request: PageRequest, found: Case) -> dict[str, Any]:
         "read": len(rows) - waiting,
         "failed": sum(row.status == "failed" for row in rows),
         "undecided": sum(row.decision is None for row in rows),
-        "poll": POLL if waiting else 0,
-        "no_worker": bool(waiting) and not queue.counts().workers_seen,
+        "poll": POLL if waiting else WATCH,
+        "no_worker": bool(waiting) and not queue.workers_seen(),
         "history": history,
+        "clinical": clinical.card(found, rows),
+        "gallery": gallery_part(request, found, rows),
+        "way": way(request, found),
+        "report": report_part(request, found, rows),
     }

@@ -10,17 +10,26 @@ from diagnosis.clinic import ClinicError, PatientData
 from diagnosis.models import Case, Decision, Patient, SmearImage
 
 
-class ListFilter(forms.Form):
-    """The worklist's filters; what does not fit is dropped, for a link must never end in an error."""
+class FigureField(forms.CharField):
+    """A number with a point or a comma, as people type it; None where empty."""
 
-    q = forms.CharField(required=False, max_length=200)
-    status = forms.ChoiceField(required=False, choices=[("", "All"), *Case.Status.choices])
-    priority = forms.ChoiceField(required=False, choices=[("", "All"), *Case.Priority.choices])
+    def __init__(self, *, required: bool = False, **kwargs: Any) -> None:
+        attributes = {"inputmode": "decimal", "autocomplete": "off", "class": "num"}
+        super().__init__(required=required, max_length=20, widget=forms.TextInput(attrs=attributes), **kwargs)
 
-    def chosen(self) -> dict[str, str]:
-        """The filters that hold: `q`, `status` and `priority`, each perhaps empty."""
-        self.is_valid()
-        return {name: self.cleaned_data.get(name, "") for name in self.fields}
+    def clean(self, value: Any) -> float | None:
+        text = super().clean(value).replace(" ", "")
+        if not text:
+            return None
+        try:
+            if text.count(",") + text.count(".") > 1:
+                raise ValueError
+            return float(text.replace(",", "."))
+        except ValueError:
+            raise forms.ValidationError("Enter a number, with one point or comma at most.") from None
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:.6g}" if isinstance(value, float) else value
 
 
 class CaseForm(forms.Form):
@@ -55,6 +64,15 @@ class CaseForm(forms.Form):
     )
     clinical_question = forms.CharField(
         label="Clinical question", required=False, max_length=4_000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    requester_name = forms.CharField(
+        label="Requested by", max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    requester_email = forms.EmailField(
+        label="Requester's e-mail",
+        required=False,
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+        help_text="They are told when the report is signed. No patient's name stands in the mail.",
     )
 
     PATIENT_FIELDS = ("mrn", "name", "birth_date", "sex", "clinical_notes")
@@ -91,16 +109,19 @@ class UploadForm(forms.Form):
 
 
 class DecisionForm(forms.Form):
-    """Agree with the class that the page showed (`seen`), or override with `label`.
+    """Agree with the class that the page showed (`seen`), override with `label`, withdraw, or undo or redo a step.
 
-    `expected_decision` is the newest decision that the page showed, or empty for none.
+    `expected_decision` is the decision that the page showed, or empty for none; `undoes` the step.
     """
 
-    verdict = forms.ChoiceField(choices=Decision.Verdict.choices)
+    UNDO, REDO = "undo", "redo"
+
+    verdict = forms.ChoiceField(choices=[*Decision.Verdict.choices, (UNDO, "Undo"), (REDO, "Redo")])
     label = forms.CharField(required=False, max_length=40)
     seen = forms.CharField(required=False, max_length=40)
     comment = forms.CharField(required=False, max_length=4_000, strip=True)
     expected_decision = forms.IntegerField(required=False)
+    undoes = forms.UUIDField(required=False)
 
     def class_meant(self) -> str | None:
         agrees = self.cleaned_data["verdict"] == Decision.Verdict.AGREE
@@ -109,3 +130,11 @@ class DecisionForm(forms.Form):
 
 class KindForm(forms.Form):
     kind = forms.ChoiceField(choices=SmearImage.Kind.choices)
+
+
+class ScaleForm(forms.Form):
+    """How large a pixel is; `seen`: the scale that the page showed."""
+
+    um_per_pixel = FigureField(required=True)
+    seen = forms.FloatField(required=False)
+    whole_case = forms.BooleanField(required=False)

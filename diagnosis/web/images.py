@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -15,12 +16,13 @@ from accounts.doors import PageRequest, page
 from accounts.permissions import Action
 from diagnosis import audit, intake, queue, review, worklist
 from diagnosis.models import Decision, SmearImage
-from diagnosis.web.cases import POLL
-from diagnosis.web.forms import DecisionForm, KindForm
+from diagnosis.web.forms import KindForm, ScaleForm
+from diagnosis.web.lists import POLL
 from mlcore.bundle import TASKS
 
 
-def _row(request: PageRequest, image_id: int) -> worklist.ImageRow:
+def find_row(request: PageRequest, image_id: int) -> worklist.ImageRow:
+    """The image with all that is said of it, or 404 for what the person's laboratory does not have."""
     try:
         return worklist.image_page(actor=request.actor, image_id=image_id)
     except SmearImage.DoesNotExist as missing:
@@ -31,11 +33,16 @@ def _row(request: PageRequest, image_id: int) -> worklist.ImageRow:
 @page(Action.READ_CASES)
 def image(request: PageRequest, image_id: int) -> HttpResponseBase:
     """The picture, the opinions, the decision, and the way to its neighbours; `?live` gives what still changes."""
-    row = _row(request, image_id)
+    row = find_row(request, image_id)
     if "live" in request.GET:
-        return render(request, "diagnosis/_image_live.html", image_context(row) | _neighbours(row))
+        return render(request, "diagnosis/_image_live.html", page_context(request, row))
     audit.record_read(actor=request.actor, case=row.image.case, subject=f"image {row.image.pk}")
-    return render(request, "diagnosis/image.html", image_context(row) | _neighbours(row))
+    return render(request, "diagnosis/image.html", page_context(request, row))
+
+
+def page_context(request: PageRequest, row: worklist.ImageRow) -> dict[str, Any]:
+    """All that the image's page and its live parts show."""
+    return image_context(row) | _neighbours(row) | _decision_context(request, row)
 
 
 def image_context(row: worklist.ImageRow) -> dict[str, Any]:
@@ -50,10 +57,17 @@ def image_context(row: worklist.ImageRow) -> dict[str, Any]:
         "maps": [opinion for opinion in opinions if opinion["ranked"]],
         "warnings": [*(row.reading.warnings if row.reading else ()), *row.image.quality.get("warnings", ())],
         "poll": POLL if waiting else 0,
-        "no_worker": waiting and not queue.counts().workers_seen,
+        "no_worker": waiting and not queue.workers_seen(),
         "labels": TASKS[row.image.kind],
-        "decisions": list(row.image.decisions.select_related("decided_by")),
+        "scale_words": _scale(row.image),
+        "decisions": [] if row.image.case.blinded else list(row.image.decisions.select_related("decided_by")),
     }
+
+
+def _scale(image: SmearImage) -> str:
+    """The scale, and how large the picture is on the slide: "0.102 µm per pixel, 98 × 74 µm"."""
+    um = image.um_per_pixel
+    return f"{um:.4g} µm per pixel, {image.width * um:.0f} × {image.height * um:.0f} µm" if um else "not known"
 
 
 def _opinion(analysis: Any) -> dict[str, Any]:
@@ -64,58 +78,77 @@ def _opinion(analysis: Any) -> dict[str, Any]:
 
 def _neighbours(row: worklist.ImageRow) -> dict[str, Any]:
     """Where the image stands in its case, the images beside it, and the next one that nobody has decided on."""
-    nobody = ~Exists(Decision.objects.filter(image=OuterRef("pk")))
-    siblings = list(row.image.case.images.order_by("id").values_list("pk", nobody))
-    ids = [pk for pk, _ in siblings]
+    newest = Decision.objects.filter(image=OuterRef("pk")).order_by("-id").values("label")[:1]
+    nobody = Coalesce(Subquery(newest), Value("")) if not row.image.case.blinded else Value("")
+    found = row.image.case.images.order_by("id").annotate(said=nobody)
+    siblings = [(pk, not said, um) for pk, said, um in found.values_list("pk", "said", "um_per_pixel")]
+    ids = [pk for pk, _, _ in siblings]
     at = ids.index(row.image.pk)
-    undecided = [pk for pk, is_open in siblings[at + 1 :] + siblings[:at] if is_open]
+    undecided = [pk for pk, is_open, _ in siblings[at + 1 :] + siblings[:at] if is_open]
     return {
         "number": at + 1,
         "total": len(ids),
         "previous": ids[at - 1] if at else None,
         "following": ids[at + 1] if at + 1 < len(ids) else None,
         "next_undecided": undecided[0] if undecided else None,
+        "others_unscaled": sum(um is None for pk, _, um in siblings if pk != row.image.pk),
+    }
+
+
+def _decision_context(request: PageRequest, row: worklist.ImageRow) -> dict[str, Any]:
+    """Whether the person may decide here, and which of their steps they can undo or redo, if it is about this image."""
+    case = row.image.case
+    may_decide = request.actor.may(Action.DECIDE) and not case.blinded
+    if not may_decide or case.is_closed:
+        return {"may_decide": may_decide and not case.is_closed, "is_signed": case.is_closed}
+    steps = review.steps(actor=request.actor, case=case)
+    here = {decision.step for decision in row.image.decisions.filter(decided_by=request.actor.user)}
+    undo, redo = (next(iter(stack[-1:]), None) for stack in (steps.done, steps.undone))
+    return {
+        "may_decide": True,
+        "undo_step": undo if undo in here else None,
+        "redo_step": redo if redo in here else None,
     }
 
 
 @require_POST
-@page(Action.DECIDE)
-def image_decide(request: PageRequest, image_id: int) -> HttpResponseBase:
-    """Store what the person decided, at once; or say in words why it is not stored."""
-    row = _row(request, image_id)
-    form = DecisionForm(request.POST)
-    problem, conflict = "", False
+@page(Action.UPLOAD_IMAGE)
+def image_scale(request: PageRequest, image_id: int) -> HttpResponseBase:
+    """Say how large a pixel is on the slide, for this image or for all of its case without a scale.
+
+    What cannot be stored comes back with what was typed and why, below the form that stands open.
+    """
+    row = find_row(request, image_id)
+    form = ScaleForm(request.POST)
+    status = 422
     if form.is_valid():
         try:
-            review.decide(
-                actor=request.actor,
-                image=row.image,
-                verdict=form.cleaned_data["verdict"],
-                label=form.class_meant(),
-                comment=form.cleaned_data["comment"],
-                expected_decision=form.cleaned_data["expected_decision"],
-            )
-        except review.ReviewConflict as newer:
-            problem, conflict = str(newer), True
-        except review.ReviewRefused as refused:
+            count = intake.set_scale(actor=request.actor, image=row.image, **form.cleaned_data)
+        except intake.ScaleError as refused:
             problem = str(refused)
+            status = 409 if refused.code == "changed" else 422
+        else:
+            messages.success(request, _scale_said(form.cleaned_data["um_per_pixel"], count))
+            return redirect("image", image_id=row.image.pk)
     else:
-        problem = "Choose to agree, or a class to override with. A comment holds at most 4,000 characters."
-    if not request.headers.get("HX-Request"):
-        if problem:
-            messages.error(request, f"Not saved. {problem}")
-        return redirect("image", image_id=row.image.pk)
-    row = _row(request, image_id)
-    context = image_context(row) | _neighbours(row)
-    context |= {"problem": problem, "conflict": conflict, "saved": not problem, "typed": request.POST}
-    return render(request, "diagnosis/_decision.html", context, status=409 if conflict else 422 if problem else 200)
+        problem = "Enter a number, such as 0.102."
+    row = find_row(request, image_id)
+    typed = {"typed": request.POST.get("um_per_pixel", ""), "whole_case": "whole_case" in request.POST}
+    context = page_context(request, row) | {"scale": typed | {"problem": problem}}
+    return render(request, "diagnosis/image.html", context, status=status)
+
+
+def _scale_said(um_per_pixel: float, count: int) -> str:
+    if not count:
+        return f"The scale is {um_per_pixel:g} µm per pixel already."
+    return f"{f'{count} images have' if count > 1 else 'This image has'} {um_per_pixel:g} µm per pixel now."
 
 
 @require_POST
 @page(Action.RETRY_ANALYSIS)
 def image_retry(request: PageRequest, image_id: int) -> HttpResponseBase:
     """Put the failed analyses of an image back into the queue."""
-    row = _row(request, image_id)
+    row = find_row(request, image_id)
     again = queue.retry(actor=request.actor, image=row.image)
     if again:
         messages.success(request, f"{row.image.original_name} is waiting to be read again.")
@@ -130,7 +163,7 @@ def image_retry(request: PageRequest, image_id: int) -> HttpResponseBase:
 @page(Action.CORRECT_KIND)
 def image_kind(request: PageRequest, image_id: int) -> HttpResponseBase:
     """Correct what kind of picture this is; the networks of that kind then read it."""
-    row = _row(request, image_id)
+    row = find_row(request, image_id)
     form = KindForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose one of the two kinds: field or single cell.")

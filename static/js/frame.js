@@ -32,14 +32,15 @@ for (const toggle of document.querySelectorAll("[data-theme-toggle]")) {
 // A form that came back starts where something has to be mended.
 document.querySelector("form [aria-invalid=true]")?.focus();
 
-const menus = document.querySelectorAll("[data-menu]");
+// Looked up anew each time: a list that comes afresh brings its own.
+const menus = () => document.querySelectorAll("[data-menu]");
 document.addEventListener("click", (event) => {
-  for (const menu of menus) if (menu.open && !menu.contains(event.target)) menu.open = false;
+  for (const menu of menus()) if (menu.open && !menu.contains(event.target)) menu.open = false;
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    for (const menu of menus) {
+    for (const menu of menus()) {
       if (menu.open) {
         menu.open = false;
         menu.querySelector("summary").focus();

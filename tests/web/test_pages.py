@@ -61,7 +61,7 @@ def test_list_asks_the_same_however_long_it_is(cast: Cast, case: Case, django_as
     client = signed_in(cast.pathologist)
     for _ in range(24):
         cast.case()
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         answer = client.get("/")
     assert answer.content.count(b'<tr id="case-') == 25
 
@@ -71,7 +71,7 @@ def test_case_page_asks_the_same_however_many_images(
 ) -> None:
     client = signed_in(cast.pathologist)
     client.get(reverse("case", args=[case.pk]))  # notes the read, once in five minutes
-    with django_assert_max_num_queries(14) as few:
+    with django_assert_max_num_queries(24) as few:
         client.get(reverse("case", args=[case.pk]))
     for _ in range(10):
         read(make_image(case), "lymphocyte")

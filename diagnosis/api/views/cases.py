@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
@@ -13,9 +14,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.permissions import Action
-from diagnosis import audit, clinic, intake, worklist
+from diagnosis import audit, blinding, clinic, holding, intake, worklist
 from diagnosis.api.filters import CaseFilter
-from diagnosis.api.inputs import CaseInput, ImageInput, ImagesInput
+from diagnosis.api.inputs import CaseChangeInput, CaseInput, ClaimInput, ImageInput, ImagesInput
 from diagnosis.api.pagination import OpinionPages
 from diagnosis.api.parsers import BoundedParser, OneFileParser
 from diagnosis.api.problems import Problem
@@ -57,7 +58,7 @@ class CaseDoor(Door):
 
     def answer(self, case: Case, status: int = 200) -> Response:
         images = list(case.images.order_by("id")[:IMAGES_WITHIN_CASE])
-        context = {**self.get_serializer_context(), "images": worklist.rows(images)}
+        context = {**self.get_serializer_context(), "images": worklist.rows(images, blinded=case.blinded)}
         return Response(CaseDetailSerializer(case, context=context).data, status=status)
 
 
@@ -71,21 +72,27 @@ class CasesView(CaseDoor):
     def get_queryset(self) -> QuerySet[Case]:
         if getattr(self, "swagger_fake_view", False):
             return Case.objects.none()
-        search = self.request.query_params.get("search", "")
-        return worklist.cases(actor=self.actor, search=search).select_related("created_by")
+        asked = self.request.query_params
+        found = worklist.cases(actor=self.actor, search=asked.get("search", ""))
+        if {"status", "flag"} & asked.keys() or any(name in asked.get("ordering", "") for name in ("status", "malig")):
+            found = blinding.unknowable(found, self.actor)
+        return found.select_related("created_by", "held_by")
 
     @extend_schema(
         operation_id="list_cases",
         summary="The laboratory's cases, urgent ones first, then the newest",
         parameters=[
             OpenApiParameter(
-                "search", str, description="Words that all occur in the accession number, the patient's name or MRN."
+                "search",
+                str,
+                description="Words that all occur in the accession number, the patient's name or MRN, or the "
+                "words of a flag; one of fewer than three letters has to begin a number or a part of a name.",
             )
         ],
         responses=answers({200: CaseSerializer(many=True)}, 400, 404),
     )
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        page = blinding.veil(self.paginate_queryset(self.filter_queryset(self.get_queryset())) or [])
         return self.get_paginated_response(CaseSerializer(page, many=True, context=self.get_serializer_context()).data)
 
     @extend_schema(
@@ -111,7 +118,7 @@ class CasesView(CaseDoor):
 
 @extend_schema(tags=["cases"])
 class CaseView(CaseDoor):
-    actions = {"GET": Action.READ_CASES}
+    actions = {"GET": Action.READ_CASES, "PATCH": Action.EDIT_CASE}
 
     @extend_schema(
         operation_id="get_case",
@@ -123,6 +130,65 @@ class CaseView(CaseDoor):
         case = self.case()
         audit.record_read(actor=self.actor, case=case)
         return self.answer(case)
+
+    @extend_schema(
+        operation_id="change_case",
+        summary="Change what was asked for: priority, question, specimen, stain, requester",
+        description="Only what is sent changes, and each change stands in the history. The due time and the queue "
+        "follow the priority. Of a signed case only the requester can be changed (409, `signed`).",
+        request=CaseChangeInput,
+        responses=answers({200: CaseDetailSerializer}, 400, 404, 409, 413, 415),
+    )
+    def patch(self, request: Request, case_id: int) -> Response:
+        case = self.case()
+        try:
+            clinic.update_case(actor=self.actor, case=case, **self.parsed(CaseChangeInput, partial=True))
+        except clinic.ClinicError as error:
+            raise clinic_problem(error) from error
+        return self.answer(self.case())
+
+
+class HoldDoor(CaseDoor):
+    filter_backends = []
+
+    def held(self, step: Callable[..., Case], **how: bool) -> Response:
+        """What the step leaves behind; 409 where a colleague holds the case, or where it is signed."""
+        case = self.case()
+        try:
+            step(actor=self.actor, case=case, **how)
+        except holding.HoldRefused as refused:
+            raise Problem(409, refused.code, str(refused)) from refused
+        return self.answer(self.case())
+
+
+@extend_schema(tags=["cases"])
+class CaseClaimView(HoldDoor):
+    actions = {"POST": Action.HOLD_CASE}
+
+    @extend_schema(
+        operation_id="claim_case",
+        summary="Hold a case, so that no colleague works on it unknowingly",
+        description="A case that a colleague holds is answered with 409 and the code `held`; with `take_over` it "
+        "becomes yours, which stands in its history. A case that is yours already stays as it is.",
+        request=ClaimInput,
+        responses=answers({200: CaseDetailSerializer}, 400, 404, 409, 413, 415),
+    )
+    def post(self, request: Request, case_id: int) -> Response:
+        return self.held(holding.claim, take_over=self.parsed(ClaimInput)["take_over"])
+
+
+@extend_schema(tags=["cases"])
+class CaseReleaseView(HoldDoor):
+    actions = {"POST": Action.HOLD_CASE}
+
+    @extend_schema(
+        operation_id="release_case",
+        summary="Give a case that you hold back to everybody",
+        request=None,
+        responses=answers({200: CaseDetailSerializer}, 404, 409),
+    )
+    def post(self, request: Request, case_id: int) -> Response:
+        return self.held(holding.release)
 
 
 class CaseImagesView(CaseDoor):
@@ -141,7 +207,7 @@ class CaseImagesView(CaseDoor):
         case = self.case()
         audit.record_read(actor=self.actor, case=case)
         page = self.paginate_queryset(case.images.order_by("id")) or []
-        rows = ImageBriefSerializer(worklist.rows(page), many=True, context=self.get_serializer_context())
+        rows = ImageBriefSerializer(worklist.rows(page, blinded=case.blinded), many=True, context=self.get_serializer_context())
         return self.get_paginated_response(rows.data)
 
     @extend_schema(
