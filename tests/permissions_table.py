@@ -371,28 +371,6 @@ API: dict[str, Route] = {
     "fhir:Media-search-form": api("/fhir/R4/Media/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"),
     "fhir:Media": api("/fhir/R4/Media/{image}", GET="401 404 200 200 200 403"),
     "fhir:Binary": api("/fhir/R4/Binary/{report}", GET="401 404 200 200 200 403"),
-    # ---- FHIR, by the same tokens
-    "fhir:Patient-search": api("/fhir/R4/Patient", GET="401 200 200 200 200 403"),
-    "fhir:Patient-search-form": api(
-        "/fhir/R4/Patient/_search", {"_id": "{patient}"}, POST="401 200 200 200 200 403"
-    ),
-    "fhir:Patient": api("/fhir/R4/Patient/{patient}", GET="401 404 200 200 200 403"),
-    "fhir:DiagnosticReport-search": api("/fhir/R4/DiagnosticReport", GET="401 200 200 200 200 403"),
-    "fhir:DiagnosticReport-search-form": api(
-        "/fhir/R4/DiagnosticReport/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
-    ),
-    "fhir:DiagnosticReport": api("/fhir/R4/DiagnosticReport/{case}", GET="401 404 200 200 200 403"),
-    "fhir:Observation-search": api("/fhir/R4/Observation?patient={patient}", GET="401 200 200 200 200 403"),
-    "fhir:Observation-search-form": api(
-        "/fhir/R4/Observation/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
-    ),
-    "fhir:Observation": api("/fhir/R4/Observation/differential-{case}", GET="401 404 200 200 200 403"),
-    "fhir:Media-search": api("/fhir/R4/Media", GET="401 200 200 200 200 403"),
-    "fhir:Media-search-form": api(
-        "/fhir/R4/Media/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"
-    ),
-    "fhir:Media": api("/fhir/R4/Media/{image}", GET="401 404 200 200 200 403"),
-    "fhir:Binary": api("/fhir/R4/Binary/{report}", GET="401 404 200 200 200 403"),
 }
 
 #: The same for everybody: no data of any laboratory.
