@@ -95,6 +95,9 @@ _CLINICAL = {
 }
 
 
+_FIGURES = frozenset({"wbc", "haemoglobin", "platelets", "blasts"})
+
+
 def _listed(names: dict[str, str], changes: Any, otherwise: str) -> str:
     """The changed fields in words, in the order of `names`: PostgreSQL gives keys back in an order of its own."""
     *first, last = [shown for name, shown in names.items() if name in (changes or {})] or [otherwise]
@@ -109,15 +112,14 @@ def _case_updated(event: Event) -> str:
 
 
 def _clinical(event: Event) -> str:
+    """With the figures as they are now, for they are what is looked for in a history."""
     changes = event.detail.get("changes", {})
+    shown = {name: _CLINICAL[name] for name in _CLINICAL if name in changes}
+    for name in _FIGURES & shown.keys():
+        now = changes[name][1]
+        shown[name] += " taken out" if now is None else f" {now:g}"
     verb = "entered" if event.detail.get("revision") == 1 else "changed"
-    figures = [
-        f"{_CLINICAL[name]} {value[1] if value[1] is not None else 'taken out'}"
-        for name, value in ((name, changes[name]) for name in _CLINICAL if name in changes)
-        if name in ("wbc", "haemoglobin", "platelets", "blasts")
-    ]
-    said_so = f"{verb} clinical data: {_listed(_CLINICAL, changes, 'something')}"
-    return f"{said_so} ({', '.join(figures)})" if figures else said_so
+    return f"{verb} clinical data: {_listed(shown, changes, 'something')}"
 
 
 def _scale(event: Event) -> str:
@@ -227,7 +229,6 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "opinion.declined": lambda e: f"declined to give a second opinion{_because(e)}",
     "opinion.withdrawn": lambda e: f"withdrew the question to {e.detail.get('of', 'a colleague')}",
     "opinion.adjudicated": _adjudicated,
-    "opinion.adopted": lambda e: f"took the adjudicated diagnosis into the report: {_diagnosis(e)}",
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",
     "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",

@@ -130,6 +130,17 @@ def save(
     return record
 
 
+def problems(case: Case, *, confirmed: Collection[str] = (), **fields: Any) -> list[ClinicalError]:
+    """All that `save` would refuse of the given fields, so that a person can mend it in one go."""
+    found = []
+    for name, value in fields.items():
+        try:
+            _checked(name, value, case, confirmed)
+        except ClinicalError as error:
+            found.append(error)
+    return found
+
+
 def _checked(name: str, value: Any, case: Case, confirmed: Collection[str]) -> Any:
     if name in QUANTITIES:
         return None if value is None else _quantity(name, float(value), name in confirmed)

@@ -48,7 +48,7 @@ def test_the_schema_is_valid_and_without_a_warning(capsys: pytest.CaptureFixture
 def test_every_operation_is_told_of() -> None:
     raw = schema.raw_schema
     operations = [(path, method, body) for path, methods in raw["paths"].items() for method, body in methods.items()]
-    assert len(operations) == 17
+    assert len(operations) == 22
     assert set(raw["paths"]) == {
         f"/api/v1/{path}"
         for path in (

@@ -18,7 +18,7 @@ from diagnosis.api.serializers import PatientSerializer
 from diagnosis.api.views.base import Door
 from diagnosis.models import Patient
 
-_CONFLICTS = {"accession_taken", "mrn_taken", "patient_differs"}
+_CONFLICTS = {"accession_taken", "mrn_taken", "patient_differs", "signed"}
 _OF_PATIENT = {"mrn", "name", "birth_date", "sex", "clinical_notes"}
 
 
