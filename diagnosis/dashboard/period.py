@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ PERIODS = {
 DEFAULT = 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Period:
     """The last `days` calendar days, today among them as far as it has gone. `now`: when it was asked for."""
 
@@ -35,7 +36,7 @@ class Period:
     def words(self) -> str:
         return PERIODS[self.days][0]
 
-    @property
+    @cached_property
     def first_day(self) -> date:
         return timezone.localdate(self.now) - timedelta(days=self.days - 1)
 

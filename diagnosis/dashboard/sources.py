@@ -103,6 +103,7 @@ class Source:
 @dataclass(slots=True)
 class Agreement:
     period: Period
+    whole: bool = True  # False: the worker is still counting what was decided
     sources: list[Source] = field(default_factory=list)
 
     def of(self, task: str) -> list[Source]:
@@ -118,8 +119,8 @@ class Agreement:
 
 
 def agreement(*, laboratory: Laboratory, period: Period) -> Agreement:
-    """Every source that spoke of an image decided in the period or in the one before. Six queries."""
-    days = day_counts(laboratory, period.before.first_day, max(period.all_days()))
+    """Every source that spoke of an image decided in the period or in the one before. Seven queries."""
+    days, whole = day_counts(laboratory, period.before.first_day, max(period.all_days()))
     now = {day: counts for day, counts in days.items() if day >= period.first_day}
     total = _sum(now.values())
     before = _sum(counts for day, counts in days.items() if day < period.first_day)
@@ -129,7 +130,7 @@ def agreement(*, laboratory: Laboratory, period: Period) -> Agreement:
     trend = {start: _sum(slices[start]).tallies for start in sorted(slices)}
     keys = {(source, task) for counts in (total, before) for source, task, _ in counts.tallies}
     releases = ModelRelease.objects.defer("card").in_bulk([source for source, _ in keys if source != READING])
-    found = Agreement(period)
+    found = Agreement(period, whole)
     for source, task in sorted(keys, key=lambda key: _order(key, releases)):
         if source != READING and source not in releases:
             continue

@@ -26,6 +26,8 @@ from mlcore.bundle import TASKS
 READING = 0
 #: A decision may be committed so long after the time that it carries.
 _LATE = timedelta(minutes=10)
+#: So many decisions are counted while somebody waits for the page.
+_LIVE = 20_000
 _AT_ONCE = 7  # days counted together: what fits into memory where a day has thousands of images
 _TASK_OF = {label: task for task, labels in TASKS.items() for label in labels}
 
@@ -87,21 +89,24 @@ class DayCount:
             self.tallies[source, task, decided].add(row)
 
 
-def day_counts(laboratory: Laboratory, since: date, until: date) -> dict[date, DayCount]:
-    """Each day from `since` to `until`, both counted in, that has decisions. At most five queries."""
-    kept = {
-        row.day: row.counts for row in AgreementDay.objects.filter(laboratory=laboratory, day__range=(since, until))
-    }
+def day_counts(laboratory: Laboratory, since: date, until: date) -> tuple[dict[date, DayCount], bool]:
+    """Each day from `since` to `until`, both counted in, that has decisions; and whether that is all: where more was
+    decided since the last count than can be counted while somebody waits, the worker has to come first. At most six
+    queries."""
+    stored = AgreementDay.objects.filter(laboratory=laboratory, day__range=(since, until))
+    kept = dict(stored.values_list("day", "counts"))
     open_days = _open_days(laboratory)
     if open_days is None:
-        return count(laboratory, _spans(_days(since, until)))
+        open_days = set(_days(since, until))
     open_days = {day for day in open_days if since <= day <= until}
-    found = count(laboratory, _spans(open_days)) if open_days else {}
+    spans = _spans(open_days)
+    live = bool(spans) and _within(laboratory, spans)[: _LIVE + 1].count() <= _LIVE
+    found = count(laboratory, spans) if live else {}
     for day, counts in kept.items():
-        if day not in open_days:
+        if day not in open_days or not live:
             found[day] = DayCount()
             found[day].add_json(counts)
-    return found
+    return found, live or not spans
 
 
 def tally(*, laboratory: Laboratory, everything: bool = False) -> int:
@@ -148,15 +153,11 @@ def _open_days(laboratory: Laboratory) -> set[date] | None:
     return set(touched.annotate(day=TruncDate("decided_at")).values_list("day", flat=True).distinct())
 
 
-def decided(laboratory: Laboratory, spans: Iterable[tuple[datetime, datetime]]) -> QuerySet[Decision]:
-    """The decisions of these times that count: the newest of their images, and none that withdraws."""
+def _within(laboratory: Laboratory, spans: Iterable[tuple[datetime, datetime]]) -> QuerySet[Decision]:
     times = Q()
     for start, end in spans:
         times |= Q(decided_at__gte=start, decided_at__lt=end)
-    newer = Decision.objects.filter(image=OuterRef("image"), id__gt=OuterRef("id"))
-    return Decision.objects.filter(times, ~Exists(newer), image__case__laboratory=laboratory).exclude(
-        verdict=Decision.Verdict.WITHDRAW
-    )
+    return Decision.objects.filter(times, image__case__laboratory=laboratory).order_by()
 
 
 def said_then(analyses: QuerySet[Analysis]) -> list[tuple[int, int, str, datetime | None]]:
@@ -173,7 +174,8 @@ def said_then(analyses: QuerySet[Analysis]) -> list[tuple[int, int, str, datetim
 
 def count(laboratory: Laboratory, spans: Sequence[tuple[datetime, datetime]]) -> dict[date, DayCount]:
     """What was decided in these times, by day, from the decisions and analyses themselves. Two queries."""
-    decisions = decided(laboratory, spans).order_by()
+    newer = Decision.objects.filter(image=OuterRef("image"), id__gt=OuterRef("id"))
+    decisions = _within(laboratory, spans).filter(~Exists(newer)).exclude(verdict=Decision.Verdict.WITHDRAW)
     opinions: dict[int, list[tuple[int, str, datetime | None]]] = defaultdict(list)
     for image, release, label, finished in said_then(Analysis.objects.filter(image__in=decisions.values("image"))):
         opinions[image].append((release, label, finished))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -73,26 +73,26 @@ def flow(*, laboratory: Laboratory, period: Period) -> Flow:
     found = Flow(period, slices={start: Volume() for start in period.slices()})
     for day, volume in _opened(laboratory, period):
         _count(found, day, volume)
-    took: dict[str, list[tuple[date, timedelta, bool]]] = defaultdict(list)
-    signed: Counter[date] = Counter()
+    took: dict[date, dict[str, list[tuple[timedelta, bool]]]] = defaultdict(lambda: defaultdict(list))
     for day, priority, duration, in_time in _first_signatures(laboratory, period):
-        took[priority].append((day, duration, in_time))
-        signed[day] += 1
-    for day, number in signed.items():
-        _count(found, day, Volume(reports=number))
+        took[day][priority].append((duration, in_time))
+    for day, by_priority in took.items():
+        _count(found, day, Volume(reports=sum(map(len, by_priority.values()))))
     for day, number in _later_versions(laboratory, period):
         _count(found, day, Volume(versions=number))
-    first = period.first_day
     for priority in Case.Priority.values:
-        rows = took[priority]
-        found.turnaround[priority] = turnaround([row[1:] for row in rows if row[0] >= first])
-        found.turnaround_before[priority] = turnaround([row[1:] for row in rows if row[0] < first])
-        by_slice = defaultdict(list)
-        for day, duration, in_time in rows:
-            if day >= first:
-                by_slice[period.slice_of(day, shares=True)].append((duration, in_time))
+        now, before = list[tuple[timedelta, bool]](), list[tuple[timedelta, bool]]()
+        by_slice: dict[date, list[tuple[timedelta, bool]]] = defaultdict(list)
+        for day, rows in took.items():
+            if day < period.first_day:
+                before += rows[priority]
+            else:
+                now += rows[priority]
+                by_slice[period.slice_of(day, shares=True)] += rows[priority]
+        found.turnaround[priority], found.turnaround_before[priority] = turnaround(now), turnaround(before)
         for start, part in by_slice.items():
-            found.trend.setdefault(start, {})[priority] = turnaround(part)
+            if part:
+                found.trend.setdefault(start, {})[priority] = turnaround(part)
     return found
 
 

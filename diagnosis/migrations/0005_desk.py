@@ -289,6 +289,14 @@ class Migration(migrations.Migration):
             model_name='decision',
             index=models.Index(fields=['decided_at'], name='decision_by_time'),
         ),
+        migrations.AddIndex(
+            model_name='decision',
+            index=models.Index(condition=models.Q(('verdict', 'override')), fields=['-id'], name='decision_overrides'),
+        ),
+        migrations.AddIndex(
+            model_name='case',
+            index=models.Index(fields=['laboratory', 'created_at', 'priority', 'due_at', 'id'], name='case_by_opening'),
+        ),
         migrations.AddConstraint(
             model_name='decision',
             constraint=models.UniqueConstraint(fields=('step', 'image'), name='step_once_per_image'),
@@ -420,6 +428,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='outgoingmail',
             index=models.Index(condition=models.Q(('state', 'waiting')), fields=['not_before'], name='mail_waiting'),
+        ),
+        migrations.AddIndex(
+            model_name='report',
+            index=models.Index(fields=['signed_at', 'version', 'case', 'signed_by'], name='report_by_time'),
         ),
         migrations.AddConstraint(
             model_name='report',

@@ -87,6 +87,7 @@ class Case(models.Model):
             ),
             models.Index(fields=["laboratory", "held_by"], condition=~Q(status="signed"), name="case_open_by_holder"),
             models.Index(fields=["laboratory", "-signed_at", "-id"], name="case_by_signing"),
+            models.Index(fields=["laboratory", "created_at", "priority", "due_at", "id"], name="case_by_opening"),
         ]
         ordering = ["-created_at", "-id"]
 

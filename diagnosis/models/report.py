@@ -48,6 +48,9 @@ class Report(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["case", "version"], name="report_version_once")]
+        indexes = [  # holds all that the dashboard counts, for the rows themselves are wide
+            models.Index(fields=["signed_at", "version", "case", "signed_by"], name="report_by_time")
+        ]
         ordering = ["case", "-version"]
 
     def __str__(self) -> str:

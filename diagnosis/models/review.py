@@ -32,6 +32,7 @@ class Decision(models.Model):
         indexes = [
             models.Index(fields=["image", "-id"], name="decision_newest"),
             models.Index(fields=["decided_at"], name="decision_by_time"),
+            models.Index(fields=["-id"], condition=models.Q(verdict="override"), name="decision_overrides"),
         ]
         ordering = ["-id"]
 

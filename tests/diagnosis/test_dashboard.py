@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import Laboratory
 from accounts.permissions import Actor
 from diagnosis import dashboard
-from diagnosis.dashboard import READING, Period, overrides
+from diagnosis.dashboard import READING, Period, overrides, tallies
 from diagnosis.dashboard.sources import Share, change, share
-from diagnosis.dashboard.tallies import Tally, day_counts
+from diagnosis.dashboard.tallies import DayCount, Tally
 from diagnosis.models import (
     AgreementDay,
     Analysis,
@@ -209,6 +210,12 @@ class TestAgreement:
         assert [source.shadow for source in sources] == [False, False, False, False, True]
 
 
+def day_counts(laboratory: Laboratory, since: date, until: date) -> dict[date, DayCount]:
+    found, whole = tallies.day_counts(laboratory, since, until)
+    assert whole
+    return found
+
+
 class TestTallies:
     def test_kept_counts_are_the_same_as_fresh_ones(self, cast: Cast, read: Callable[..., SmearImage]) -> None:
         now = timezone.now()
@@ -249,6 +256,19 @@ class TestTallies:
         assert found.of("cell")[0].now.images == 20
         assert dashboard.tally(laboratory=cast.laboratory) < 20
         assert AgreementDay.objects.count() == 20
+
+    def test_what_would_take_too_long_waits_for_the_worker(
+        self, cast: Cast, read: Callable[..., SmearImage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("diagnosis.dashboard.tallies._LIVE", 2)
+        now = timezone.now()
+        for number in range(3):
+            decided(cast.pathologist, read("blast"), "blast", now - number * DAY)
+        found = dashboard.agreement(laboratory=cast.laboratory, period=Period(7, now))
+        assert (found.whole, found.sources) == (False, [])
+        dashboard.tally(laboratory=cast.laboratory)
+        found = dashboard.agreement(laboratory=cast.laboratory, period=Period(7, now))
+        assert (found.whole, found.of("cell")[0].now.images) == (True, 3)
 
     def test_the_worker_counts_every_laboratory(self, cast: Cast, read: Callable[..., SmearImage]) -> None:
         decided(cast.pathologist, read("blast"), "blast", timezone.now())

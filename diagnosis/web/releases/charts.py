@@ -1,4 +1,4 @@
-"""Line charts as SVG geometry. Templates draw them with classes alone, for no page here may carry a style of its own.
+"""Charts as SVG geometry. Templates draw them with classes alone, for no page here may carry a style of its own.
 
 Every chart has a name and a sentence for those who do not see it, and its numbers stand in a table beside it. Lines
 differ by their dashes and not by colour only.
@@ -44,9 +44,22 @@ class Mark:
     high: float | None = None
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A standing bar from the axis up; `kind` as in `Line`."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+    words: str = ""  # shown on the spot for the pointer
+
+
 @dataclass
 class Chart:
-    """One drawing; `key` makes its ids unique on the page, `dots` says in the legend what kinds of dots mean."""
+    """One drawing; `key` makes its ids unique on the page, `dots` and `fills` say in the legend what kinds of dots
+    and bars mean. `x_names`: where the axis is no scale of numbers, what stands where along it."""
 
     key: str
     title: str
@@ -59,7 +72,10 @@ class Chart:
     y_form: Callable[[float], str]
     lines: list[Line] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
     dots: dict[str, str] = field(default_factory=dict)
+    fills: dict[str, str] = field(default_factory=dict)
+    x_names: Sequence[tuple[float, str]] = ()
     size: tuple[int, int] = (350, 248)
 
     def __post_init__(self) -> None:
@@ -75,6 +91,8 @@ class Chart:
 
     @property
     def x_ticks(self) -> list[Tick]:
+        if self.x_names:
+            return [Tick(self.x(value), words) for value, words in self.x_names]
         return [Tick(self.x(value), self.x_form(value)) for value in ticks(self.x_range)]
 
     @property
@@ -92,6 +110,11 @@ class Chart:
     ) -> None:
         ends = (self.y(low), self.y(high)) if known(low) and known(high) else (None, None)
         self.marks.append(Mark(round(self.x(x), 1), round(self.y(y), 1), kind, words, *ends))
+
+    def bar(self, start: float, end: float, value: float, kind: str, words: str = "") -> None:
+        """A bar of height `value` between two places of the x axis."""
+        left, top = self.x(start), self.y(value)
+        self.bars.append(Bar(left, top, max(0.5, self.x(end) - left), self.bottom - top, kind, words))
 
 
 def known(value: float | None) -> TypeGuard[float]:

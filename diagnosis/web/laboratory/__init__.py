@@ -1,0 +1,1 @@
+"""The laboratory's figures: the page, its tables to take away, and the images behind an override rate."""
