@@ -10,9 +10,10 @@ from itertools import islice
 from django.db.models import Max, QuerySet
 
 from accounts.permissions import Action, Actor, require
+from diagnosis.blinding import open_questions
 from diagnosis.dashboard.period import Period
 from diagnosis.dashboard.tallies import READING, said_then
-from diagnosis.models import Analysis, Decision, SecondOpinion
+from diagnosis.models import Analysis, Decision
 from mlcore.bundle import TASKS
 
 PAGE = 48
@@ -52,13 +53,12 @@ def overrides(
     require(actor, Action.READ_DASHBOARD)
     if task not in TASKS:
         raise ValueError(f"no such kind of image: {task}")
-    blinded = SecondOpinion.objects.filter(asked_of=actor.user, state=SecondOpinion.State.ASKED).values("case")
     found = Decision.objects.filter(
         image__case__laboratory=actor.laboratory,
         decided_at__gte=period.since,
         decided_at__lte=period.now,
         label__in=[decided_as] if decided_as else TASKS[task],
-    ).exclude(image__case__in=blinded)
+    ).exclude(image__case__in=open_questions(actor).values("case"))
     if source == READING:
         found = found.filter(verdict=Decision.Verdict.OVERRIDE).exclude(reading_label="")
         found = found.filter(reading_label=said_as) if said_as else found

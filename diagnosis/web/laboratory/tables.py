@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from diagnosis.dashboard import Agreement, Flow, Machine, Period, Share, Source, Turnaround, Workload
+from diagnosis.kappa import Agreement as Kappa
 from diagnosis.models import Case
 from diagnosis.templatetags.marks import lasted, points
 from diagnosis.web.laboratory.words import (
@@ -235,6 +236,27 @@ def pairs(found: Agreement, task: str, limit: int | None = None) -> Table:
             ]
         )
     return table
+
+
+def second_opinions(found: list[tuple[date, Kappa]]) -> Table:
+    """Agreement of first diagnoses and second opinions, by quarter of a year."""
+    table = Table(
+        "second-opinions",
+        "Second opinions by quarter",
+        ["Quarter", "Answered", "Agree", "Kappa"],
+        more=("interval low", "interval high"),
+    )
+    for begin, each in found:
+        if each.n:
+            kappa = Cell("–", "too few", "") if each.kappa is None else _kappa(each)
+            quarter = f"{begin.year}, quarter {(begin.month + 2) // 3}"
+            table.rows.append([Cell(quarter, value=begin.isoformat()), number(each.n), number(each.same), kappa])
+            table.more_rows.append(["" if end is None else round(end, 3) for end in (each.low, each.high)])
+    return table
+
+
+def _kappa(each: Kappa) -> Cell:
+    return Cell(f"{each.kappa:.2f}", f"{each.low:.2f} to {each.high:.2f}".replace("-", "−"), round(each.kappa or 0, 3))
 
 
 def throughput(found: Machine) -> Table:

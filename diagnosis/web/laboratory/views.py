@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.doors import PageRequest, page
 from accounts.models import Laboratory
 from accounts.permissions import Action
-from diagnosis import dashboard
+from diagnosis import dashboard, second_opinion
 from diagnosis.models import Case, ModelRelease
 from diagnosis.web.laboratory import drawings, tables
 from diagnosis.web.laboratory.words import Table, against, named
@@ -63,6 +63,8 @@ def laboratory(request: PageRequest) -> HttpResponseBase:
             }
             for task in agreement.tasks
         ],
+        "kappa": second_opinion.agreement(where, since=period.since),
+        "opinions": tables.second_opinions(second_opinion.agreement_by_quarter(where)),
         "machine": machine,
         "throughput": tables.throughput(machine),
         "throughput_chart": drawings.throughput(machine),
@@ -102,6 +104,7 @@ TABLES: dict[str, Callable[[Laboratory, dashboard.Period], Table]] = {
     ),
     "turnaround-trend": lambda where, period: tables.turnaround_trend(dashboard.flow(laboratory=where, period=period)),
     "changes": lambda where, period: tables.changes(dashboard.agreement(laboratory=where, period=period)),
+    "second-opinions": lambda where, period: tables.second_opinions(second_opinion.agreement_by_quarter(where)),
     "throughput": lambda where, period: tables.throughput(dashboard.machine(laboratory=where, period=period)),
     "workload": lambda where, period: tables.workload(dashboard.workload(laboratory=where, period=period)),
 }
