@@ -45,6 +45,7 @@ DEFAULTS: dict[Event, tuple[bool, bool]] = {
     Event.CASE_ALARM: (True, False),
     Event.CASE_URGENT: (True, False),
     Event.CASE_LATE: (True, True),
+    Event.CASE_TAKEN: (True, False),
     Event.READING_FAILED: (True, False),
     Event.OPINION_ASKED: (True, True),
     Event.OPINION_ENDED: (True, True),

@@ -88,7 +88,7 @@ def ask(
             for user in sorted(colleagues, key=lambda user: user.pk)
         )
         for opinion in asked:
-            _note(actor, opinion, "asked", of=str(opinion.asked_of), first=first, question=question)
+            _note(actor, opinion, "opinion.asked", of=str(opinion.asked_of), first=first, question=question)
         notices.tell(event=Event.OPINION_ASKED, case=case, users=colleagues, detail={"who": str(actor.user)})
     return asked
 
@@ -111,7 +111,7 @@ def answer(*, actor: Actor, opinion: SecondOpinion, diagnosis: str, comment: str
         _refuse_ended(found)
         found.differs = not same_diagnosis(found.first_diagnosis, diagnosis)
         _end(found, State.ANSWERED, diagnosis=diagnosis, comment=comment)
-        _note(actor, found, "answered", diagnosis=diagnosis, differs=found.differs, comment=comment)
+        _note(actor, found, "opinion.answered", diagnosis=diagnosis, differs=found.differs, comment=comment)
         _tell_asker(actor, found, "answered", differs=found.differs)
         if found.differs:
             others = notices.pathologists(found.case.laboratory_id).exclude(pk=actor.user.pk)
@@ -131,7 +131,7 @@ def decline(*, actor: Actor, opinion: SecondOpinion, reason: str) -> SecondOpini
             raise OpinionRefused("not_yours", f"{found.asked_of} is asked here, so only they can decline.")
         _refuse_ended(found)
         _end(found, State.DECLINED, comment=reason)
-        _note(actor, found, "declined", reason=reason)
+        _note(actor, found, "opinion.declined", reason=reason)
         _tell_asker(actor, found, "declined")
     return found
 
@@ -147,7 +147,7 @@ def withdraw(*, actor: Actor, opinion: SecondOpinion) -> SecondOpinion:
             return found
         _refuse_ended(found)
         _end(found, State.WITHDRAWN)
-        _note(actor, found, "withdrawn", of=str(found.asked_of))
+        _note(actor, found, "opinion.withdrawn", of=str(found.asked_of))
         detail = {"who": str(actor.user), "how": "withdrawn"}
         notices.tell(event=Event.OPINION_ENDED, case=found.case, users=[found.asked_of], detail=detail)
     return found
@@ -196,7 +196,7 @@ def adjudicate(
             opinion.save(
                 update_fields=["adjudicator", "adjudicated_at", "adjudicated_diagnosis", "adjudication_comment"]
             )
-            _note(actor, opinion, "adjudicated", diagnosis=diagnosis, reason=reason, consensus=role == "consensus")
+            _note(actor, opinion, "opinion.adjudicated", diagnosis=diagnosis, reason=reason, consensus=role == "consensus")
         involved = {user for opinion in pending for user in (opinion.asked_by, opinion.asked_of)}
         notices.tell(
             event=Event.OPINION_ENDED, case=case, users=({*involved, case.held_by} - {actor.user, None}),  # type: ignore[arg-type]
@@ -336,8 +336,8 @@ def _tell_asker(actor: Actor, opinion: SecondOpinion, how: str, **detail: object
     )  # fmt: skip
 
 
-def _note(actor: Actor, opinion: SecondOpinion, what: str, **detail: object) -> None:
-    audit.record(actor=actor, action=f"opinion.{what}", case=opinion.case, subject=f"opinion {opinion.pk}", **detail)
+def _note(actor: Actor, opinion: SecondOpinion, action: str, **detail: object) -> None:
+    audit.record(actor=actor, action=action, case=opinion.case, subject=f"opinion {opinion.pk}", **detail)
 
 
 def _diagnosis(code: str, missing: str) -> str:
