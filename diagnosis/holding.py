@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.permissions import Action, require, visible
-from diagnosis import audit
+from diagnosis import audit, notices
 from diagnosis.blinding import is_blinded, unknowable
-from diagnosis.models import Case
+from diagnosis.models import Case, Event
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -51,9 +51,9 @@ class HeldByOther(HoldRefused):
 def claim(*, actor: Actor, case: Case, take_over: bool = False) -> Case:
     """Make the case the actor's own; one that they hold already stays as it is.
 
-    A case that a colleague holds is refused with `HeldByOther` unless `take_over`, which is audited with the name of
-    who held it. Also raises `HoldRefused` for a signed case, `PermissionDenied`, and `Case.DoesNotExist` for a case
-    of another laboratory.
+    A case that a colleague holds is refused with `HeldByOther` unless `take_over`, which is audited with the name
+    of who held it, and they are told. Also raises `HoldRefused` for a signed case, `PermissionDenied`, and
+    `Case.DoesNotExist` for a case of another laboratory.
     """
     require(actor, Action.HOLD_CASE)
     with transaction.atomic():
@@ -82,6 +82,8 @@ def claim(*, actor: Actor, case: Case, take_over: bool = False) -> Case:
             former=str(former),
             former_id=former.pk if former else None,
         )
+        if former:
+            notices.tell(event=Event.CASE_TAKEN, case=record, users=[former], detail={"who": str(actor.user)})
     return record
 
 

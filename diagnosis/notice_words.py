@@ -56,6 +56,7 @@ _WORDS: dict[str, Callable[[str, dict[str, Any]], str]] = {
     Event.CASE_ALARM: _alarm,
     Event.CASE_URGENT: lambda number, detail: f"{number} is urgent and ready for review",
     Event.CASE_LATE: lambda number, detail: f"{number} has passed its target time",
+    Event.CASE_TAKEN: lambda number, detail: f"{detail.get('who', 'A colleague')} took {number} over from you",
     Event.READING_FAILED: _failed,
     Event.OPINION_ASKED: lambda number, d: f"{d.get('who', 'A colleague')} asks for your opinion on {number}",
     Event.OPINION_ENDED: _ended,

@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
             name='Notice',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(choices=[('case_alarm', 'A case shows an alarm (blasts, promyelocytes)'), ('case_urgent', 'An urgent case is ready for review'), ('case_late', 'A case that I hold passes its target time'), ('reading_failed', 'A reading failed for good in a case'), ('opinion_asked', 'A colleague asks for my opinion'), ('opinion_ended', 'My request for an opinion was answered or declined'), ('adjudication_needed', 'Two opinions differ and need an adjudicator'), ('report_signed', 'A report that concerns me is signed or amended')], max_length=24)),
+                ('event', models.CharField(choices=[('case_alarm', 'A case shows an alarm (blasts, promyelocytes)'), ('case_urgent', 'An urgent case is ready for review'), ('case_late', 'A case that I hold passes its target time'), ('case_taken', 'A colleague takes over a case that I hold'), ('reading_failed', 'A reading failed for good in a case'), ('opinion_asked', 'A colleague asks for my opinion'), ('opinion_ended', 'My request for an opinion was answered or declined'), ('adjudication_needed', 'Two opinions differ and need an adjudicator'), ('report_signed', 'A report that concerns me is signed or amended')], max_length=24)),
                 ('detail', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('read_at', models.DateTimeField(blank=True, null=True)),
@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
             name='NoticeChoice',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(choices=[('case_alarm', 'A case shows an alarm (blasts, promyelocytes)'), ('case_urgent', 'An urgent case is ready for review'), ('case_late', 'A case that I hold passes its target time'), ('reading_failed', 'A reading failed for good in a case'), ('opinion_asked', 'A colleague asks for my opinion'), ('opinion_ended', 'My request for an opinion was answered or declined'), ('adjudication_needed', 'Two opinions differ and need an adjudicator'), ('report_signed', 'A report that concerns me is signed or amended')], max_length=24)),
+                ('event', models.CharField(choices=[('case_alarm', 'A case shows an alarm (blasts, promyelocytes)'), ('case_urgent', 'An urgent case is ready for review'), ('case_late', 'A case that I hold passes its target time'), ('case_taken', 'A colleague takes over a case that I hold'), ('reading_failed', 'A reading failed for good in a case'), ('opinion_asked', 'A colleague asks for my opinion'), ('opinion_ended', 'My request for an opinion was answered or declined'), ('adjudication_needed', 'Two opinions differ and need an adjudicator'), ('report_signed', 'A report that concerns me is signed or amended')], max_length=24)),
                 ('in_portal', models.BooleanField(default=True)),
                 ('by_mail', models.BooleanField(default=False)),
             ],

@@ -15,6 +15,7 @@ class Event(models.TextChoices):
     CASE_ALARM = "case_alarm", "A case shows an alarm (blasts, promyelocytes)"
     CASE_URGENT = "case_urgent", "An urgent case is ready for review"
     CASE_LATE = "case_late", "A case that I hold passes its target time"
+    CASE_TAKEN = "case_taken", "A colleague takes over a case that I hold"
     READING_FAILED = "reading_failed", "A reading failed for good in a case"
     OPINION_ASKED = "opinion_asked", "A colleague asks for my opinion"
     OPINION_ENDED = "opinion_ended", "My request for an opinion was answered or declined"

@@ -28,6 +28,7 @@ ICONS = {
     "arrow-left": '<path d="M15 5l-7 7 7 7"/>',
     "arrow-right": '<path d="M9 5l7 7-7 7"/>',
     "back": '<path d="M20 12H4M10 6l-6 6 6 6"/>',
+    "bell": '<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 2h-15z"/><path d="M10 21h4"/>',
     "beside": '<rect x="3" y="5" width="8" height="14" rx="1.5"/><rect x="13" y="5" width="8" height="14" rx="1.5"/>',
     "check": '<path d="M5 12.5l4.5 4.5L19 7"/>',
     "clock": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5V12l3 2"/>',
@@ -54,6 +55,7 @@ ICONS = {
     "plus": '<path d="M12 5v14M5 12h14"/>',
     "retry": '<path d="M20 11a8 8 0 1 0-2.3 6.200M20 4v7h-7"/>',
     "ruler": '<path d="M3 15.5L15.5 3 21 8.5 8.500 21z"/><path d="M7 11.500l2 2M10 8.500l3 3M13 5.500l2 2"/>',
+    "scales": '<path d="M12 4v16M7.5 20h9M5 7h14M5 7l-2.5 6.500h5zM19 7l-2.5 6.500h5z"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
     "shield": '<path d="M12 3l8 3v6c0 4.5-3.3 7.8-8 9-4.7-1.2-8-4.5-8-9V6z"/><path d="M8.5 12l2.5 2.5 4.5-5"/>',
     "slide": '<rect x="3" y="7.5" width="18" height="9" rx="1.5"/><path d="M8 7.5v9"/>'
@@ -214,6 +216,12 @@ def exact(moment: datetime | None) -> str:
     return format_date(timezone.localtime(moment), "j M Y, H:i") if moment else "–"
 
 
+@register.filter
+def day_and_time(moment: datetime | None) -> str:
+    """Without the year, for what is of these days: "25 Nov, 11:38"."""
+    return format_date(timezone.localtime(moment), "j M, H:i") if moment else "–"
+
+
 def lasting(seconds: float) -> str:
     """A length of time in at most two units: "under a minute", "18 min", "2 h 12 min", "1 day 4 h", "5 days"."""
     minutes = int(abs(seconds) // 60)
@@ -227,8 +235,11 @@ def lasting(seconds: float) -> str:
 
 
 @register.simple_tag
-def clock(case: Case) -> SafeString:
-    """What is left of the time in which a case should be signed, or by how much it is late; its end on the spot."""
+def clock(case: Case, left_word: str = "") -> SafeString:
+    """What is left of the time in which a case should be signed, or by how much it is late; its end on the spot.
+
+    `left_word` stands behind what is left, where no heading says so.
+    """
     if case.is_closed:
         return format_html('<span class="clock">{}</span>', since(case.signed_at))
     left = (case.due_at - timezone.now()).total_seconds()
@@ -240,7 +251,7 @@ def clock(case: Case) -> SafeString:
         format_date(timezone.localtime(case.due_at), "j F Y, H:i"),
         format_html('<span aria-hidden="true">{} </span>', mark) if mark else "",
         lasting(left),
-        " late" if left < 0 else "",
+        " late" if left < 0 else left_word,
     )
 
 

@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Role
-from diagnosis import audit, holding
-from diagnosis.models import AuditEvent, Case
+from diagnosis import audit, holding, notice_words
+from diagnosis.models import AuditEvent, Case, Notice
 from tests.cast import Cast, make_cast, person
 
 
@@ -55,6 +55,9 @@ class TestClaim:
         event = AuditEvent.objects.get(case=case, action="case.taken_over")
         assert event.sentence == "Petra Pathologist took the case over from Paul Pathologist"
         assert event.detail["former_id"] == cast.pathologist.user.pk
+        notice = Notice.objects.get()
+        assert notice.user == cast.pathologist.user
+        assert notice_words.sentence(notice) == f"Petra Pathologist took {case} over from you."
         assert audit.verify(case=case) == []
 
     def test_a_signed_case_is_nobodys_to_claim_until_it_is_amended(self, cast: Cast) -> None:

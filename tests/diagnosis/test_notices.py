@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Role
-from diagnosis import assessment, audit, notices, queue, review, second_opinion
+from diagnosis import assessment, audit, holding, notices, queue, review, second_opinion
 from diagnosis.models import Case, Event, Notice, OutgoingMail
 from tests.cast import Cast, PatientFactory, person
 from tests.diagnosis.opinions import make_releases, read_image
@@ -184,6 +184,7 @@ def test_no_mail_carries_anything_of_the_patient_or_of_what_was_typed(cast: Cast
     second_opinion.adjudicate(actor=third, case=case, diagnosis="9866/3", reason="reason-4718")
     Case.objects.filter(pk=case.pk).update(held_at=now - timedelta(hours=2))
     notices.tell_late()
+    holding.claim(actor=third, case=case, take_over=True)
     notices.tell(
         event=Event.REPORT_SIGNED, case=case, users=[cast.second_pathologist.user], detail={"kind": "original"}
     )

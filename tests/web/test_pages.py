@@ -61,7 +61,7 @@ def test_list_asks_the_same_however_long_it_is(cast: Cast, case: Case, django_as
     client = signed_in(cast.pathologist)
     for _ in range(24):
         cast.case()
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         answer = client.get("/")
     assert answer.content.count(b'<tr id="case-') == 25
 
