@@ -48,13 +48,18 @@ def changes(before: Content, after: Content) -> list[Change]:
             found += _images(old or [], new or [])
         elif isinstance(old, dict) and isinstance(new, dict) and name not in ("differential", "fields", "networks"):
             found += [
-                Change(f"{title}: {_NAMES.get(key, key.replace('_', ' '))}", _text(old.get(key)), _text(new.get(key)))
+                Change(_where(title, key), _text(old.get(key)), _text(new.get(key)))
                 for key in new
                 if old.get(key) != new.get(key) and key not in _LEFT_OUT.get(name, ())
             ]
         else:
             found.append(Change(title, _text(old), _text(new)))
     return found
+
+
+def _where(title: str, key: str) -> str:
+    name = _NAMES.get(key, key.replace("_", " "))
+    return title if name == title else f"{title}: {name}"
 
 
 def _images(old: list[Any], new: list[Any]) -> Iterator[Change]:

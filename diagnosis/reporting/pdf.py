@@ -86,7 +86,7 @@ def _compile(content: Content, site: str, form: Literal["pdf", "png"], ppi: floa
 
 def _data(content: Content, digest: str, site: str, widths: list[str]) -> dict[str, Any]:
     signed_at = datetime.fromisoformat(content["signature"]["at"])
-    born, older = content["patient"]["birth_date"], content["report"]["supersedes"]
+    older = content["report"]["supersedes"]
     return {
         "content": {**content, "addenda": addenda_shown(content)},
         "title": f"Blood smear report {content['case']['accession_number']}, version {content['report']['version']}",
@@ -96,7 +96,7 @@ def _data(content: Content, digest: str, site: str, widths: list[str]) -> dict[s
         "older_code": code_shown(older["content_hash"]) if older else "",
         "verify_url": verify_url(site, digest),
         "verify_page": verify_url(site, "").removesuffix("/").removeprefix("https://").removeprefix("http://"),
-        "born": day(born) if born else "",
+        "born": born(content),
         "signed_with": PROOFS.get(content["signature"]["with"], content["signature"]["with"]),
         "research_use": content["statement"]["research_use"],
         "levels": LEVELS,
@@ -114,10 +114,10 @@ def addenda_shown(content: Content) -> list[dict[str, Any]]:
     return [{**each, "at": each.get("at") or shown} for each in content["addenda"]]
 
 
-def day(iso: str) -> str:
-    """ "1961-02-03" → "3 February 1961"."""
-    at = date.fromisoformat(iso)
-    return f"{at.day} {at:%B %Y}"
+def born(content: Content) -> str:
+    """The patient's birth date as people write it: "3 February 1961"; empty where it is not known."""
+    iso = content["patient"]["birth_date"]
+    return f"{(at := date.fromisoformat(iso)).day} {at:%B %Y}" if iso else ""
 
 
 def _picture(key: dict[str, Any], target: Path) -> str:

@@ -20,6 +20,7 @@ from diagnosis import audit, signout
 from diagnosis.models import Case, Report
 from diagnosis.reporting import changes
 from diagnosis.reporting.canonical import section_hashes
+from diagnosis.reporting.pdf import born
 from diagnosis.signout import NotReady, PreviewChanged, Proposal, SignoutRefused
 from diagnosis.web.reports.drafts import case_of
 
@@ -129,6 +130,7 @@ def _page(request: PageRequest, case: Case, proposal: Proposal | None, context: 
             draft_made = proposal.kind in (Report.Kind.ORIGINAL, Report.Kind.AMENDMENT)
             context |= {
                 "c": content,
+                "born": born(content),
                 "seen": json.dumps(section_hashes(content)),
                 "gaps": signout.missing(case, actor=request.actor) if draft_made else [],
                 "numbers": {image["id"]: number for number, image in enumerate(content["images"], start=1)},

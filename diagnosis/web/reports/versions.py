@@ -14,7 +14,7 @@ from diagnosis.models import Case, Report
 from diagnosis.reporting import changes
 from diagnosis.reporting.canonical import code_shown
 from diagnosis.reporting.content import verified
-from diagnosis.reporting.pdf import PROOFS, addenda_shown
+from diagnosis.reporting.pdf import PROOFS, addenda_shown, born
 from diagnosis.web.reports.drafts import case_of
 
 
@@ -43,6 +43,7 @@ def version(request: PageRequest, case_id: int, version: int) -> HttpResponseBas
         "case": case,
         "report": report,
         "c": {**report.content, "addenda": addenda_shown(report.content)},
+        "born": born(report.content),
         "proof": PROOFS.get(report.signed_with, report.signed_with),
         "code": code_shown(report.content_hash),
         "versions": versions,
