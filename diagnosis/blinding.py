@@ -67,7 +67,7 @@ def blind(case: Case) -> Case:
     case.blinded = True
     case.status = alone.status
     case.malignant = alone.malignant.value if alone.malignant else None
-    case.assessment = alone.to_dict()
+    case.assessment, case.assessed_at = alone.to_dict(), None
     return case
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -135,16 +135,9 @@ def unread(actor: Actor) -> int:
 
 
 def of(actor: Actor) -> QuerySet[Notice]:
-    """The actor's notices, the newest first, the case joined; without what they switched off, and without what
-    would tell of a case that they are to judge blind."""
+    """The actor's notices, the newest first, the case joined; without what they switched off."""
     off = [choice.event for choice in choices(actor.user) if not choice.in_portal]
-    blind = SecondOpinion.objects.filter(asked_of=actor.user, state=SecondOpinion.State.ASKED).values("case")
-    found = _own(actor).exclude(event__in=off)
-    return (
-        found.exclude(pk__in=found.filter(case__in=blind).exclude(event=Event.OPINION_ASKED).values("pk"))
-        .select_related("case")
-        .order_by("-id")
-    )
+    return _own(actor).exclude(event__in=off).select_related("case").order_by("-id")
 
 
 def mark_read(*, actor: Actor, notice_id: int | None = None) -> int:
@@ -180,7 +173,10 @@ def url(name: str, *args: object) -> str:
 
 
 def _own(actor: Actor) -> QuerySet[Notice]:
-    return Notice.objects.filter(user=actor.user, laboratory=actor.laboratory)
+    """Without what would tell of a case that the actor is to judge blind."""
+    blind = SecondOpinion.objects.filter(asked_of=actor.user, state=SecondOpinion.State.ASKED).values("case")
+    found = Notice.objects.filter(user=actor.user, laboratory=actor.laboratory)
+    return found.exclude(~Q(event=Event.OPINION_ASKED), case__in=blind)
 
 
 def _ways(row: NoticeChoice | None, event: Event) -> tuple[bool, bool]:

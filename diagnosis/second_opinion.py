@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import Laboratory, User
@@ -196,7 +197,8 @@ def adjudicate(
             opinion.save(
                 update_fields=["adjudicator", "adjudicated_at", "adjudicated_diagnosis", "adjudication_comment"]
             )
-            _note(actor, opinion, "opinion.adjudicated", diagnosis=diagnosis, reason=reason, consensus=role == "consensus")
+            together = role == "consensus"
+            _note(actor, opinion, "opinion.adjudicated", diagnosis=diagnosis, reason=reason, consensus=together)
         involved = {user for opinion in pending for user in (opinion.asked_by, opinion.asked_of)}
         notices.tell(
             event=Event.OPINION_ENDED, case=case, users=({*involved, case.held_by} - {actor.user, None}),  # type: ignore[arg-type]
@@ -270,7 +272,11 @@ def agreement_by_quarter(laboratory: Laboratory, *, quarters: int = 8) -> list[t
 
 
 def _pairs(laboratory: Laboratory, since: date | datetime | None) -> list[tuple[datetime, tuple[str, str]]]:
-    found = SecondOpinion.objects.filter(case__laboratory=laboratory, state=State.ANSWERED, ended_at__isnull=False)
+    # A case counts once nobody is asked in it any more: whoever is must not read off a figure how a colleague answered.
+    waiting = SecondOpinion.objects.filter(case=OuterRef("case"), state=State.ASKED)
+    found = SecondOpinion.objects.filter(
+        ~Exists(waiting), case__laboratory=laboratory, state=State.ANSWERED, ended_at__isnull=False
+    )
     if since is not None:
         if not isinstance(since, datetime):
             since = timezone.make_aware(datetime(since.year, since.month, since.day))
