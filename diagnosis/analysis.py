@@ -110,6 +110,12 @@ def run_batch(*, worker: str) -> int:
         return 0
     if len(batch.analyses) >= settings.ANALYSIS_BATCH_MAX:
         wake_workers()  # more may wait than this process takes: call another
+    read_batch(batch)
+    return len(batch.analyses)
+
+
+def read_batch(batch: queue.Batch) -> None:
+    """Read what was claimed and record it, as `run_batch` says."""
     enough = time.monotonic() + settings.ANALYSIS_SOFT_LIMIT / 3
     passes = list(_passes(_pictures(batch)))
     in_hand: Sequence[Picture] = ()
@@ -126,7 +132,6 @@ def run_batch(*, worker: str) -> int:
     if passes:
         rest = [analysis.pk for group in passes for picture in group for analysis in picture.analyses]
         queue.release(batch_token=batch.token, analysis_ids=rest)
-    return len(batch.analyses)
 
 
 def _pictures(batch: queue.Batch) -> list[Picture]:

@@ -115,16 +115,17 @@ def _locked(rows: QuerySet[Analysis]) -> QuerySet[Analysis]:
     return rows
 
 
-def claim(*, worker: str, limit: int | None = None) -> Batch:
+def claim(*, worker: str, limit: int | None = None, case: Case | None = None) -> Batch:
     """Lease what waits to `worker`: urgent first, then oldest first, at most `limit` analyses (ANALYSIS_BATCH_MAX).
 
     An image's analyses travel together, so that it is decoded once; an image marked `alone` makes a batch of its
-    own. An empty batch: nothing waits.
+    own. `case`: only what waits there. An empty batch: nothing waits.
     """
     limit = limit or settings.ANALYSIS_BATCH_MAX
     now, token = timezone.now(), uuid.uuid4()
     with transaction.atomic():
-        next_rows = _claimable(now).order_by("-urgent", "image_id", "id").only("id", "image_id", "alone")
+        waiting = _claimable(now) if case is None else _claimable(now).filter(image__case=case)
+        next_rows = waiting.order_by("-urgent", "image_id", "id").only("id", "image_id", "alone")
         chosen = _first_batch(list(_locked(next_rows)[: limit + _MARGIN]), limit)
         # Compare and set: only what is still queued becomes ours.
         Analysis.objects.filter(pk__in=chosen, state=State.QUEUED).update(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 
@@ -24,11 +24,12 @@ class Command(BaseCommand):
         demo.make_people(options["url"])
         if options["people_only"]:
             return
+        os.nice(5)  # whoever looks at the portal meanwhile comes first
+        from diagnosis.management.demo.folder import load_folder
+        from diagnosis.management.demo.loading import load
+
         try:
-            lines = demo.load_folder(options["images"]) if options["images"] else demo.load_rendered()
-            for line in lines:
+            for line in load_folder(options["images"]) if options["images"] else load(options["url"]):
                 self.stdout.write(line)
         except (FileNotFoundError, ValueError) as error:
             raise CommandError(str(error)) from error
-        if not options["images"]:
-            demo.write_samples(settings.VAR / "demo-images")
