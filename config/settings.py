@@ -285,6 +285,11 @@ DATA_UPLOAD_MAX_NUMBER_FILES = INTAKE_MAX_FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o640
 
+# Exports for training: what one holds, and the key of its pseudonyms (SECRET_KEY where empty).
+EXPORT_MAX_IMAGES = env.int("EXPORT_MAX_IMAGES", 200_000)
+EXPORT_MAX_BYTES = env.int("EXPORT_MAX_BYTES", 50 * 1024**3)
+EXPORT_KEY = env.str("EXPORT_KEY", "")
+
 # Queue and workers. Seconds; tied together: soft < hard < lease < broker visibility (checked at start).
 INFERENCE_ENGINE = env.str("INFERENCE_ENGINE", "auto")  # auto, torch or onnxruntime
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", 0) or None

@@ -241,6 +241,10 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "account.roles_changed": _roles,
     "token.created": lambda e: f"made the API token {e.detail.get('name', '')}".rstrip(),
     "token.revoked": lambda e: f"revoked the API token {e.detail.get('name', '')}".rstrip(),
+    "data.exported": lambda e: (
+        f"exported {e.detail.get('images', 'some')} pictures of {e.detail.get('patients', 'some')} patients, "
+        "de-identified"
+    ),
 }
 
 

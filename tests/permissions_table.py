@@ -137,6 +137,12 @@ PAGES: dict[str, Route] = {
     "laboratory": page("/laboratory/", GET="302 200 403 200 200"),
     "laboratory-overrides": page("/laboratory/overrides/", GET="302 200 403 200 200"),
     "laboratory-table": page("/laboratory/volumes.csv", GET="302 200 403 200 200"),
+    "laboratory-export": page(
+        "/laboratory/export/",
+        {"tasks": ["cell"], "signed": "no"},
+        GET="302 200 403 403 200",
+        POST="302 422 403 403 422",  # nothing is decided in this test
+    ),
     # ---- the models are the same for every laboratory. This one's report is not on the machine.
     "model-list": page("/models/", GET="302 200 200 200 200"),
     "model": page("/models/{release}/", GET="302 200 200 200 200"),

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from diagnosis.web import cases, clinical, compare, images, lists, new_case, notices, pictures, reviewing, uploads
+from diagnosis.web.exports import laboratory_export
 from diagnosis.web.laboratory import views as figures
 from diagnosis.web.releases import views as releases
 from diagnosis.web.reports import drafts, signing, templates, verify, versions
@@ -59,6 +60,7 @@ urlpatterns: list[URLPattern] = [
     path("laboratory/", figures.laboratory, name="laboratory"),
     path("laboratory/overrides/", figures.laboratory_overrides, name="laboratory-overrides"),
     path("laboratory/<slug:table>.csv", figures.laboratory_table, name="laboratory-table"),
+    path("laboratory/export/", laboratory_export, name="laboratory-export"),
     path("models/", releases.model_list, name="model-list"),
     path("models/<int:release_id>/", releases.model, name="model"),
     path("models/<int:release_id>/report.json", releases.model_report, name="model-report"),
