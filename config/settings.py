@@ -331,6 +331,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_URL.startswith("filesystem")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "diagnosis.tasks.sweep", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
+    "take_in": {"task": "diagnosis.tasks.take_in", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
     "tally": {"task": "diagnosis.tasks.tally", "schedule": TALLY_EVERY, "options": {"expires": TALLY_EVERY}},
     "tell": {"task": "diagnosis.tasks.tell", "schedule": TELL_EVERY, "options": {"expires": TELL_EVERY}},
 }
@@ -357,6 +358,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "cases", "description": "One diagnostic question on one patient."},
         {"name": "images", "description": "Pictures of a smear, what the networks read in them and what people say."},
+        {"name": "reports", "description": "What a pathologist signed, version by version."},
         {"name": "patients", "description": "By medical record number."},
         {"name": "about", "description": "The token and the networks."},
     ],
@@ -370,6 +372,7 @@ SPECTACULAR_SETTINGS = {
         "CaseStatusEnum": "diagnosis.models.Case.Status",
         "AnalysisStateEnum": "diagnosis.models.Analysis.State",
         "ImageKindEnum": "diagnosis.models.SmearImage.Kind",
+        "ReportKindEnum": "diagnosis.models.Report.Kind",
     },
 }
 

@@ -7,5 +7,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("diagnosis.api.urls")),
     path("fhir/R4/", include("diagnosis.fhir.urls")),
     path("", include("diagnosis.web.urls")),
+    path("", include("diagnosis.web.batches.urls")),
     path("", include("diagnosis.health")),
 ]

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import math
 import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Literal, Protocol
@@ -28,6 +29,8 @@ from mlcore.images import (
     Limits,
     Quality,
     decode,
+    look_alike,
+    measure_likeness,
     measure_quality,
     read_header,
     strip_metadata,
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 SEEN_ELSEWHERE = "The same file stands in another case of this laboratory too. Check that it belongs to this patient."
 _LONGEST_NAME = 255
+_ALIKE_AMONG = 500  # the newest images of a case that a new one is compared with
 
 
 class Readable(Protocol):
@@ -72,6 +76,7 @@ class _Picture:
     width: int
     height: int
     quality: Quality
+    likeness: str
     guessed: tuple[str, float]
 
 
@@ -94,12 +99,14 @@ def receive_image(
     via: str,
     kind: str | None = None,
     um_per_pixel: float | None = None,
+    written: Callable[[SmearImage, tuple[str, ...]], None] | None = None,
 ) -> Outcome:
     """Take one file into a case.
 
     `data`: the bytes, or something to read them from, which is never read further than one byte beyond the limit.
     `name`: what the person's computer calls the file; kept for people to recognise it, never trusted. `kind`:
-    `field` or `cell`, told from the picture where None. `via`: a `SmearImage.Via`. Raises `PermissionDenied` for an
+    `field` or `cell`, told from the picture where None. `via`: a `SmearImage.Via`. `written`: called with the new image
+    and its flags in the transaction that writes it, for who keeps books of files. Raises `PermissionDenied` for an
     actor who may not upload to this case, `ValueError` for a kind or scale that no door should let through.
     """
     require(actor, Action.UPLOAD_IMAGE)
@@ -120,7 +127,13 @@ def receive_image(
         file = _store(picture)
     except ImageRefused as refusal:
         return _rejected(actor, case, name, refusal)
-    return _write(actor, case, picture, file, name=name, via=via, kind=kind, um_per_pixel=um_per_pixel)
+    return _write(actor, case, picture, file, name=name, via=via, kind=kind, um_per_pixel=um_per_pixel, written=written)
+
+
+def look_at(data: bytes) -> Quality:
+    """How good a picture is that has no case yet; nothing is stored. Raises `ImageRefused`, as it would be refused."""
+    limits().check_bytes(len(data))
+    return _examine(data, hashlib.sha256(data).hexdigest()).quality
 
 
 def correct_kind(*, actor: Actor, image: SmearImage, kind: str) -> SmearImage:
@@ -241,6 +254,7 @@ def _examine(content: bytes, sha256: str) -> _Picture:
             width=pixels.shape[1],
             height=pixels.shape[0],
             quality=measure_quality(pixels),
+            likeness=measure_likeness(pixels),
             guessed=guess_kind(pixels),
         )
     except MemoryError:
@@ -278,6 +292,7 @@ def _write(
     via: str,
     kind: str | None,
     um_per_pixel: float | None,
+    written: Callable[[SmearImage, tuple[str, ...]], None] | None,
 ) -> Outcome:
     """The image, its analyses and the audit's event in one transaction; or the one that came first."""
     guess, confidence = picture.guessed
@@ -296,7 +311,7 @@ def _write(
         width=picture.width,
         height=picture.height,
         um_per_pixel=um_per_pixel,
-        quality=asdict(picture.quality),
+        quality=asdict(picture.quality) | {"likeness": picture.likeness},
         via=via,
         uploaded_by=actor.user,
     )
@@ -329,8 +344,20 @@ def _write(
             seen_in_other_case=image.seen_in_other_case,
         )
         assessment.image_added(case.pk)
-    flags = (SEEN_ELSEWHERE,) if image.seen_in_other_case else ()
-    return Outcome("accepted", image, flags=(*flags, *picture.quality.warnings))
+        flags = (*((SEEN_ELSEWHERE,) if image.seen_in_other_case else ()), *_alike(image), *picture.quality.warnings)
+        if written is not None:
+            written(image, flags)
+    return Outcome("accepted", image, flags=flags)
+
+
+def _alike(image: SmearImage) -> tuple[str, ...]:
+    """A sentence where another image of the case shows almost the same."""
+    others = SmearImage.objects.filter(case=image.case_id).exclude(pk=image.pk).order_by("-id")
+    known = others.values_list("original_name", "quality__likeness")[:_ALIKE_AMONG]
+    for name, likeness in known:
+        if likeness and look_alike(image.quality["likeness"], likeness):
+            return (f"It looks almost the same as {name} of this case. Another place on the slide tells more.",)
+    return ()
 
 
 def _duplicate(actor: Actor, case: Case, known: SmearImage, name: str) -> Outcome:

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from accounts.models import Laboratory
 from diagnosis import analysis, dashboard, mail, notices, queue, worker
+from diagnosis.batches import progress
 from diagnosis.waking import wake_workers
 
 #: One message keeps a process for about so many seconds at most; then it sends the next one, so that sweeps get their
@@ -29,6 +30,12 @@ def wake() -> None:
 def sweep() -> None:
     """Reclaim what was lost and wake for what waits: beat's turn every SWEEP_EVERY seconds."""
     queue.sweep()
+
+
+@shared_task
+def take_in() -> None:
+    """Settle what came whole, unpack zips, give up what never came: beat's turn every SWEEP_EVERY seconds."""
+    progress.sweep()
 
 
 @shared_task

@@ -18,7 +18,7 @@ SILENCE = 5.0
 _silent_until = 0.0
 
 
-def wake_workers(messages: int = 1) -> bool:
+def wake_workers(messages: int = 1, *, task: str = "diagnosis.tasks.wake") -> bool:
     """Send `messages` wakes, one for each worker process that should start; False where the broker does not answer.
 
     Never raises and never waits long: at most one reconnect, each attempt bounded by the broker's connect timeout.
@@ -29,7 +29,7 @@ def wake_workers(messages: int = 1) -> bool:
     try:
         for _ in range(messages):
             current_app.send_task(
-                "diagnosis.tasks.wake",
+                task,
                 expires=EXPIRES,
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},

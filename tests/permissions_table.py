@@ -121,6 +121,14 @@ PAGES: dict[str, Route] = {
         POST="302 404 403 302 302",
     ),
     "template-delete": page("/templates/{template}/delete/", POST="302 404 403 302 302"),
+    "case-review": page(
+        "/cases/{case}/review/",
+        {
+            "sent": '{{"step": "6f1f3c52-0c0a-4a55-9d0c-3c8f5f0a1b2c", "act": "decide", "decisions": '
+            '[{{"image": {image}, "verdict": "override", "label": "monocyte", "expected": null}}]}}'
+        },
+        POST="302 404 403 200 403",
+    ),
     "image": page("/images/{image}/", GET="302 404 200 200 200"),
     "image-decide": page(
         "/images/{image}/decide/", {"verdict": "override", "label": "monocyte"}, POST="302 404 403 302 403"
@@ -133,6 +141,33 @@ PAGES: dict[str, Route] = {
     "image-file": page("/images/{image}/file", GET="302 404 200 200 200"),
     "image-thumb": page("/images/{image}/thumb", GET="302 404 200 200 200"),
     "image-heat": page("/images/{image}/heat/{analysis}.png", GET="302 404 200 200 200"),
+    # ---- second opinions; the open one was asked by the pathologist, of a colleague, on another case
+    "opinion-list": page("/opinions/", GET="302 200 403 200 200"),
+    "opinion-ask": page(
+        "/cases/{case}/opinion/",
+        {"colleagues": "{colleague}", "diagnosis": "9861/3", "question": "And you?"},
+        GET="302 404 403 200 403",
+        POST="302 404 403 302 403",
+    ),
+    "opinion-answer": page(
+        "/opinions/{opinion}/", {"diagnosis": "9866/3"}, GET="302 404 403 302 403", POST="302 404 403 409 403"
+    ),
+    "opinion-decline": page("/opinions/{opinion}/decline/", {"reason": "On leave."}, POST="302 404 403 409 403"),
+    "opinion-withdraw": page("/opinions/{opinion}/withdraw/", POST="302 404 403 302 403"),
+    "opinion-adjudicate": page(
+        "/cases/{case}/opinion/adjudicate/",
+        {"diagnosis": "9866/3", "reason": "Faggot cells."},
+        GET="302 404 403 200 403",
+        POST="302 404 403 409 403",
+    ),
+    "opinion-adopt": page("/cases/{case}/opinion/adopt/", {"revision": "0"}, POST="302 404 403 302 403"),
+    # ---- notices are one's own; this one is the pathologist's
+    "notice-list": page("/notices/", GET="302 200 200 200 200"),
+    "notice-unread": page("/notices/unread", GET="302 200 200 200 200"),
+    "notice-all-read": page("/notices/read/", POST="302 302 302 302 302"),
+    "notice-settings": page("/notices/settings/", GET="302 200 200 200 200", POST="302 302 302 302 302"),
+    "notice-open": page("/notices/{notice}/", GET="302 404 404 302 404"),
+    "notice-read": page("/notices/{notice}/read/", POST="302 302 302 302 302"),
     # ---- the laboratory's own figures
     "laboratory": page("/laboratory/", GET="302 200 403 200 200"),
     "laboratory-overrides": page("/laboratory/overrides/", GET="302 200 403 200 200"),
@@ -330,6 +365,13 @@ API: dict[str, Route] = {
         GET="401 404 200 200 200 403",
         PATCH="401 404 200 200 403 403",
     ),
+    "api:case-decisions": api(
+        "/api/v1/cases/{case}/decisions/",
+        {"decisions": [{"image": 1, "verdict": "override", "label": "monocyte"}]},
+        POST="401 404 403 200 403 403",
+    ),
+    "api:case-undo": api("/api/v1/cases/{case}/decisions/undo/", POST="401 404 403 409 403 403"),  # nothing to undo
+    "api:case-redo": api("/api/v1/cases/{case}/decisions/redo/", POST="401 404 403 409 403 403"),
     "api:case-images": api(
         "/api/v1/cases/{case}/images/",
         {"file": "a picture"},
@@ -340,6 +382,9 @@ API: dict[str, Route] = {
         "/api/v1/cases/{case}/images/batch/", {"file": "a picture"}, POST="401 404 200 200 403 403"
     ),
     "api:case-history": api("/api/v1/cases/{case}/history/", GET="401 404 200 200 200 403"),
+    "api:case-reports": api("/api/v1/cases/{signed}/reports/", GET="401 404 200 200 200 403"),
+    "api:case-report": api("/api/v1/cases/{signed}/reports/1/", GET="401 404 200 200 200 403"),
+    "api:case-report-pdf": api("/api/v1/cases/{signed}/reports/1/pdf/", GET="401 404 200 200 200 403"),
     "api:image": api(
         "/api/v1/images/{image}/", {"kind": "field"}, GET="401 404 200 200 200 403", PATCH="401 404 200 200 403 403"
     ),
@@ -377,6 +422,18 @@ API: dict[str, Route] = {
     "fhir:Media-search-form": api("/fhir/R4/Media/_search", {"patient": "{patient}"}, POST="401 200 200 200 200 403"),
     "fhir:Media": api("/fhir/R4/Media/{image}", GET="401 404 200 200 200 403"),
     "fhir:Binary": api("/fhir/R4/Binary/{report}", GET="401 404 200 200 200 403"),
+}
+
+#: By session cookie and by bearer token alike, in the tus protocol.
+BOTH: dict[str, Route] = {
+    # ----                                   anon str tec pat adm
+    "uploads": page("/uploads/", POST="401 201 201 201 403", others="401 405 405 405 405"),
+    "upload": page(
+        "/uploads/{upload}/",
+        PATCH="401 404 204 204 403",
+        DELETE="401 404 204 204 403",
+        others="401 405 405 405 405",
+    ),
 }
 
 #: The same for everybody: no data of any laboratory.

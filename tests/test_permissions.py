@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -24,16 +25,17 @@ from accounts import tokens
 from accounts.models import ApiToken
 from accounts.permissions import Actor, Scope, grantable_scopes
 from diagnosis import queue, saved_views, signout
+from diagnosis.batches import arriving, opening, store
 from diagnosis.listing import Filter
-from diagnosis.models import Analysis
+from diagnosis.models import Analysis, Notice, SecondOpinion
 from tests.accounts.softkey import SoftKey
 from tests.api.conftest import read_all
 from tests.cast import PASSWORD, Cast
 from tests.diagnosis.signing import signed_case
-from tests.permissions_table import API, FREE, METHODS, PAGES, Route
+from tests.permissions_table import API, BOTH, FREE, METHODS, PAGES, Route
 from tests.smears import make_image, make_release, picture
 
-TABLE = PAGES | API | FREE
+TABLE = PAGES | API | BOTH | FREE
 
 
 def routes(resolver: URLResolver | None = None, prefix: str = "", namespace: str = "") -> Iterator[tuple[str, str]]:
@@ -70,7 +72,7 @@ class World:
 @pytest.fixture
 def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
     """One case of the first laboratory with everything that a route can name: nothing here is the stranger's."""
-    settings.MEDIA_ROOT = tmp_path
+    settings.MEDIA_ROOT, settings.UPLOADS_ROOT = tmp_path, tmp_path / "uploads"
     cache.clear()
     case = cast.case()
     for network in ("cnn", "mobilenet"):
@@ -103,6 +105,19 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
         "signed": report.case_id,
         "code": report.content_hash,
         "template": signout.save_template(actor=cast.pathologist, title="Advice", text="Advised.").pk,
+        "colleague": cast.second_pathologist.user.pk,
+        "opinion": SecondOpinion.objects.create(
+            case=cast.case(),
+            asked_by=cast.pathologist.user,
+            asked_of=cast.second_pathologist.user,
+            first_diagnosis="9861/3",
+        ).pk,
+        "notice": Notice.objects.create(
+            user=cast.pathologist.user, laboratory=cast.laboratory, event="case_alarm", case=case
+        ).pk,
+        "upload": arriving.begin(
+            actor=cast.technician, batch=opening.open_batch(actor=cast.technician), path="a.jpg", length=5
+        ).upload,
         "view": saved_views.save(actor=cast.pathologist, name="Of the pathologist", chosen=Filter(view="late")).pk,
     }
     _, bare = tokens.issue(actor=cast.pathologist, name="bare", scopes=[], days=1)
@@ -151,6 +166,10 @@ def ask(world: World, client: Client, name: str, method: str) -> int:
 
 def sent(world: World, name: str, method: str) -> dict[str, Any]:
     """The body that the route accepts, as its door wants it: a form on pages, JSON in the API, files as a form."""
+    if name in BOTH and method != "GET":
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Offset": "0"}
+        body = "application/offset+octet-stream"
+        return {"data": b"", "content_type": body, "headers": headers, "CONTENT_TYPE": body}
     if method not in ("POST", "PATCH"):
         return {}
     body = {
@@ -203,6 +222,12 @@ def test_api(world: World) -> None:
     assert walk(world, API, [*world.bearers.values(), world.no_scopes]) == said(API)
 
 
+def test_uploads_by_session_and_by_token(world: World) -> None:
+    for clients, column in ((world.pages.values(), None), (world.bearers.values(), None), ([world.no_scopes], 4)):
+        store.create(UUID(str(world.ids["upload"])))  # what is deleted on disk is not rolled back
+        assert walk(world, BOTH, list(clients)) == said(BOTH, column)
+
+
 def test_a_session_opens_nothing_of_the_api(world: World) -> None:
     assert walk(world, API, [world.pages["pathologist"]]) == said(API, column=0)
 
@@ -216,7 +241,7 @@ def test_no_other_site_can_make_a_browser_write(world: World) -> None:
     """Every unsafe request to a page needs the page's own token (CSRF), whoever asks."""
     client = Client(enforce_csrf_checks=True)
     client.cookies = world.pages["administrator"].cookies
-    for name in PAGES:
+    for name in PAGES | BOTH:
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             assert getattr(client, method.lower())(world.path(name)).status_code == 403, (name, method)
 

@@ -2,6 +2,7 @@
 
 from diagnosis.models.analysis import Analysis, ModelRelease, WorkerSeen
 from diagnosis.models.audit import AuditEvent
+from diagnosis.models.batch import Batch, BatchFile, IntakeRules, ManifestRow
 from diagnosis.models.case import Case, CaseFlag, SavedView
 from diagnosis.models.clinical import ClinicalData
 from diagnosis.models.image import SmearImage
@@ -16,12 +17,16 @@ __all__ = [
     "AgreementDay",
     "Analysis",
     "AuditEvent",
+    "Batch",
+    "BatchFile",
     "Case",
     "CaseFlag",
     "ClinicalData",
     "CommentTemplate",
     "Decision",
     "Event",
+    "IntakeRules",
+    "ManifestRow",
     "ModelRelease",
     "Notice",
     "NoticeChoice",

@@ -4,6 +4,7 @@ Everything here takes bytes or numpy arrays and needs only numpy and Pillow.
 """
 
 from .decoding import Header, decode, read_header
+from .likeness import look_alike, measure_likeness
 from .quality import Quality, measure_quality
 from .refusal import ImageRefused, Limits
 from .stripping import strip_metadata
@@ -14,6 +15,8 @@ __all__ = [
     "Limits",
     "Quality",
     "decode",
+    "look_alike",
+    "measure_likeness",
     "measure_quality",
     "read_header",
     "strip_metadata",

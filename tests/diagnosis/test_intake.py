@@ -80,7 +80,7 @@ def test_an_accepted_image_is_all_there(cast: Cast, case: Case, releases: list[M
     assert (image.width, image.height, image.um_per_pixel) == (160, 120, 0.25)
     assert (image.format, image.received_format, image.via) == ("JPEG", "JPEG", "api")
     assert image.uploaded_by == cast.technician.user
-    assert set(image.quality) == {"focus", "brightness", "contrast", "saturation", "stained", "warnings"}
+    assert set(image.quality) == {"focus", "brightness", "contrast", "saturation", "stained", "warnings", "likeness"}
     kept = image.file.read()
     assert hashlib.sha256(kept).hexdigest() == image.stored_sha256
     assert len(kept) == image.byte_size
