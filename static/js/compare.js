@@ -24,11 +24,6 @@ function join() {
 }
 
 function follow() {
-  for (const stage of stages) {
-    if (!stage.isOpen()) return;
-    const { x, y } = stage.middle();
-    stage.place.dataset.seen = [x, y, stage.zoomed()].map((number) => number.toFixed(3)).join(" ");
-  }
   if (!linked.checked || !joint) return;
   const from = stages.indexOf(leader);
   const to = 1 - from;
@@ -47,7 +42,11 @@ for (const stage of stages) {
     stage.viewer.addHandler(event, () => (leader = stage));
   }
   stage.viewer.addHandler("open", join);
-  stage.onView(() => stage === leader && follow());
+  stage.onView(() => {
+    const { x, y } = stage.middle();
+    stage.place.dataset.seen = [x, y, stage.zoomed()].map((number) => number.toFixed(3)).join(" ");
+    if (stage === leader) follow();
+  });
 }
 linked.addEventListener("change", join);
 sameScale?.addEventListener("change", () => {

@@ -35,22 +35,38 @@ def marked() -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture(scope="module")
-def pictures(portal: Portal) -> dict[str, int]:
-    """A case with the marked picture and two cells, all read; none of them has a scale. Ids by name."""
+def case_of_three(portal: Portal, number: str, um_per_pixel: float | None) -> dict[str, int]:
+    """A case with the marked picture and two cells, all read. Ids by name."""
     token = portal.credentials["api_token"]
-    body = json.dumps({"accession_number": "V-1", "patient": {"mrn": "V-1"}}).encode()
+    body = json.dumps({"accession_number": number, "patient": {"mrn": number}}).encode()
     status, case = portal.request("POST", "/api/v1/cases/", body=body, token=token)
     assert status == 201, case
     found = {"case": case["id"]}
     cells = phantom.rendered_smear("APL", seed=4100)
     for name, data in (("marked", marked()), ("one", cells[0].data), ("two", cells[1].data)):
-        status, image = portal.upload(case["id"], data, f"{name}.png")
+        scale = f'--B\r\nContent-Disposition: form-data; name="um_per_pixel"\r\n\r\n{um_per_pixel}\r\n'
+        file = f'--B\r\nContent-Disposition: form-data; name="file"; filename="{name}.png"\r\n\r\n'
+        status, image = portal.request(
+            "POST", f"/api/v1/cases/{case['id']}/images/", token=token, content_type="multipart/form-data; boundary=B",
+            body=(scale if um_per_pixel else "").encode() + file.encode() + data + b"\r\n--B--\r\n",
+        )  # fmt: skip
         assert status == 201, image
         found[name] = image["id"]
     for pk in (found["marked"], found["one"], found["two"]):
         portal.wait_for(lambda pk=pk: portal.get(f"/api/v1/images/{pk}/", token)[1]["status"] == "done", "it", 180)
     return found
+
+
+@pytest.fixture(scope="module")
+def pictures(portal: Portal) -> dict[str, int]:
+    """Three pictures of a known scale."""
+    return case_of_three(portal, "V-1", SCALE)
+
+
+@pytest.fixture(scope="module")
+def unscaled(portal: Portal) -> dict[str, int]:
+    """Three pictures without one."""
+    return case_of_three(portal, "V-2", None)
 
 
 def opened(page: Page) -> Page:
@@ -82,11 +98,11 @@ def stored(portal: Portal, pk: int) -> Any:
 
 
 def test_without_a_scale_measuring_is_refused_until_somebody_enters_it(
-    visitor: Visitor, pictures: dict[str, int]
+    visitor: Visitor, unscaled: dict[str, int]
 ) -> None:
     visit = visitor("pathologist")
     visit.expected = ("422",)
-    page = opened(visit.go(f"/images/{pictures['one']}/"))
+    page = opened(visit.go(f"/images/{unscaled['one']}/"))
     page.keyboard.press("Shift+M")
     expect(page.locator("#measure-panel")).to_contain_text("The scale of this picture is not known: enter µm per pixel")
     box = page.locator("#viewer").bounding_box()
@@ -317,4 +333,4 @@ def test_pages_of_the_viewer_without_findings(visitor: Visitor, pictures: dict[s
     page.get_by_role("button", name="Save", exact=True).last.click()
     page.get_by_text("Nothing is stored yet").wait_for()
     found += examine(page)
-    assert found == []
+    assert found == [], "\n".join(found)
