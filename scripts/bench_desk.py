@@ -90,7 +90,8 @@ def measured() -> dict[str, dict[str, object]]:
         note = (
             f"server time through all middleware, {len(values)} looks, median {statistics.median(values):.0f} ms, "
             f"longest {values[-1]:.0f} ms; {CASES:,} cases, {IMAGES:,} images, PostgreSQL, one process, "
-            f"{os.cpu_count()} cores" + (f" with other work on them (load {load:.1f})" if load > 1.5 else "")
+            f"{os.cpu_count()} cores"
+            + (f" with other work on them (load {load:.1f}, measured at nice {os.nice(0)})" if load > 1.5 else "")
         )
         figures[name] = {"value": round(p95, 1), "unit": "ms", "note": note}
         print(f"{name:28}{p95:10.1f} {'ms':10} {note}", flush=True)

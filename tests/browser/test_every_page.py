@@ -52,8 +52,10 @@ def test_pages_of_the_clinic(visitor: Visitor, portal: Portal, new_case: Callabl
     visit.expected = ("404", "403", "422")
     found: list[str] = []
     for path in (
-        "/", "/?q=nobody-is-called-this", "/cases/new/", f"/cases/{empty}/", f"/cases/{full}/",
+        "/", "/?q=nobody-is-called-this", "/?view=mine", "/views/", "/cases/new/",
+        f"/cases/{empty}/", f"/cases/{full}/",
         f"/cases/{full}/history/", f"/images/{image}/", "/cases/999999/", "/account/people/", "/models/",
+        "/laboratory/", "/laboratory/?days=365", "/laboratory/overrides/",
     ):  # fmt: skip
         visit.go(path).wait_for_load_state("networkidle")
         found += examine(visit.page)
