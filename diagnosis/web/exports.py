@@ -17,8 +17,8 @@ from accounts.permissions import Action
 from diagnosis import export
 from diagnosis.export import LEFT_OUT, Choice, ExportRefused
 from diagnosis.models import SmearImage
+from diagnosis.templatetags.marks import class_name
 from mlcore.bundle import TASKS
-from mlcore.reading import words
 
 
 class ExportForm(forms.Form):
@@ -44,7 +44,7 @@ class ExportForm(forms.Form):
     labels = forms.MultipleChoiceField(
         label="Classes",
         required=False,
-        choices=[(label, words(label).capitalize()) for task in TASKS for label in TASKS[task]],
+        choices=[(label, class_name(label)) for task in TASKS for label in TASKS[task]],
         widget=forms.CheckboxSelectMultiple,
         help_text="None chosen: all of them.",
     )
@@ -81,7 +81,12 @@ def laboratory_export(request: PageRequest) -> HttpResponseBase:
         if request.method == "POST":
             return _sent(request, form.choice)
         plan = export.preview(actor=request.actor, choice=form.choice)
-        context |= {"plan": plan, "tables": _tables(plan), "left_out": _left_out(plan), "hidden": _hidden(form.choice)}
+        context |= {
+            "plan": plan,
+            "tables": _tables(plan, form.choice),
+            "left_out": _left_out(plan),
+            "hidden": _hidden(form.choice),
+        }
         export.refuse(plan)
     except ExportRefused as refused:
         context["refused"] = refused
@@ -96,12 +101,16 @@ def _sent(request: PageRequest, choice: Choice) -> StreamingHttpResponse:
     return answer
 
 
-def _tables(plan: export.Plan) -> list[dict[str, Any]]:
+def _tables(plan: export.Plan, choice: Choice) -> list[dict[str, Any]]:
+    """The classes that were asked for, also those without a picture."""
     return [
         {
             "title": f"{SmearImage.Kind(task).label}s",
-            "lines": [(words(label).capitalize(), images, patients) for label, images, patients in lines],
-            "images": sum(images for _, images, _ in lines),
+            "lines": [
+                (class_name(label), images, patients)
+                for label, images, patients in lines
+                if not choice.labels or label in choice.labels
+            ],
         }
         for task, lines in plan.classes().items()
     ]
