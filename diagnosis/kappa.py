@@ -36,7 +36,9 @@ class Agreement:
         """What can be said of it, in a sentence."""
         if not self.n:
             return "No second opinion has been answered yet."
-        pairs = f"{self.same} of {self.n} second opinion{'' if self.n == 1 else 's'} agree with the first diagnosis."
+        pairs = f"{self.same} of {self.n} second opinions agree with the first diagnosis."
+        if self.n == 1:
+            pairs = f"The only second opinion {'agrees with' if self.same else 'differs from'} the first diagnosis."
         if self.n < ENOUGH:
             return f"{pairs} Too few to state an agreement beyond chance: {ENOUGH} are needed."
         if self.kappa is None:

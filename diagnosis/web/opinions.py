@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import Any
 
 from django.contrib import messages
@@ -109,7 +110,10 @@ def opinion_list(request: PageRequest) -> HttpResponseBase:
         "asked_by_me": found.filter(asked_by=request.user).filter(case__in=readable)[:SHOWN],
         "differing": differing.filter(case__in=readable).exclude(asked_of=request.user)[:SHOWN],
         "agreement": second_opinion.agreement(request.actor.laboratory),
-        "quarters": second_opinion.agreement_by_quarter(request.actor.laboratory),
+        # Nothing is told of the quarters before the first answer.
+        "quarters": list(
+            dropwhile(lambda q: not q[1].n, second_opinion.agreement_by_quarter(request.actor.laboratory))
+        ),
     }
     return render(request, "opinions/list.html", context)
 
