@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from diagnosis.web import cases, clinical, compare, images, lists, new_case, notices, pictures, reviewing, uploads
+from diagnosis.web import (
+    cases,
+    clinical,
+    compare,
+    images,
+    lists,
+    new_case,
+    notices,
+    opinions,
+    pictures,
+    reviewing,
+    uploads,
+)
 from diagnosis.web.exports import laboratory_export
 from diagnosis.web.laboratory import views as figures
 from diagnosis.web.releases import views as releases
@@ -51,6 +63,13 @@ urlpatterns: list[URLPattern] = [
     path("images/<int:image_id>/file", pictures.image_file, name="image-file"),
     path("images/<int:image_id>/thumb", pictures.image_thumb, name="image-thumb"),
     path("images/<int:image_id>/heat/<int:analysis_id>.png", pictures.image_heat, name="image-heat"),
+    path("opinions/", opinions.opinion_list, name="opinion-list"),
+    path("opinions/<int:opinion_id>/", opinions.opinion_answer, name="opinion-answer"),
+    path("opinions/<int:opinion_id>/decline/", opinions.opinion_decline, name="opinion-decline"),
+    path("opinions/<int:opinion_id>/withdraw/", opinions.opinion_withdraw, name="opinion-withdraw"),
+    path("cases/<int:case_id>/opinion/", opinions.opinion_ask, name="opinion-ask"),
+    path("cases/<int:case_id>/opinion/adjudicate/", opinions.opinion_adjudicate, name="opinion-adjudicate"),
+    path("cases/<int:case_id>/opinion/adopt/", opinions.opinion_adopt, name="opinion-adopt"),
     path("notices/", notices.notice_list, name="notice-list"),
     path("notices/unread", notices.notice_unread, name="notice-unread"),
     path("notices/read/", notices.notice_all_read, name="notice-all-read"),
