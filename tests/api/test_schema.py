@@ -23,11 +23,12 @@ from accounts import tokens
 from accounts.models import Role
 from accounts.permissions import Scope
 from config.wsgi import application
-from diagnosis import intake, queue, review
+from diagnosis import intake, queue, review, signout
 from diagnosis.models import Case, ModelRelease
 from tests import hostile
 from tests.api.conftest import read_all
 from tests.cast import Cast, person
+from tests.diagnosis.signing import sign
 from tests.smears import make_image
 
 schema = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application)
@@ -48,12 +49,15 @@ def test_the_schema_is_valid_and_without_a_warning(capsys: pytest.CaptureFixture
 def test_every_operation_is_told_of() -> None:
     raw = schema.raw_schema
     operations = [(path, method, body) for path, methods in raw["paths"].items() for method, body in methods.items()]
-    assert len(operations) == 22
+    assert len(operations) == 28
     assert set(raw["paths"]) == {
         f"/api/v1/{path}"
         for path in (
             "cases/", "cases/{case_id}/", "cases/{case_id}/images/", "cases/{case_id}/images/batch/",
-            "cases/{case_id}/history/", "images/{image_id}/",
+            "cases/{case_id}/history/", "cases/{case_id}/decisions/", "cases/{case_id}/decisions/undo/",
+            "cases/{case_id}/decisions/redo/", "cases/{case_id}/claim/", "cases/{case_id}/release/",
+            "cases/{case_id}/clinical/", "cases/{case_id}/reports/", "cases/{case_id}/reports/{version}/",
+            "cases/{case_id}/reports/{version}/pdf/", "images/{image_id}/",
             "images/{image_id}/file/", "images/{image_id}/decision/", "images/{image_id}/retry/", "patients/",
             "patients/{patient_id}/", "models/", "me/",
         )
@@ -76,10 +80,15 @@ def somebody(cast: Cast, case: Case, releases: list[ModelRelease]) -> dict[str, 
     assert image is not None
     read_all("blast")
     review.decide(actor=actor, image=image, verdict="agree")
+    # A version is signed, and the case open again: there is something to read, and decisions are taken.
+    signout.save_draft(actor=actor, case=case, expected_revision=0, diagnosis="9861/3")
+    sign(actor, case)
+    signout.amend(actor=actor, case=case, reason="More is to come.")
     queue.enqueue(make_image(case))
     return {
         "token": token,
         "case_id": case.pk,
+        "version": 1,
         "image_id": image.pk,
         "patient_id": case.patient_id,
     }
