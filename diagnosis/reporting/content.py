@@ -28,7 +28,14 @@ Content = dict[str, Any]
 
 FORMAT = "leukolens-report/1"
 RESEARCH_USE = "Research use only – not for diagnostic use."
-STATEMENT = "I have reviewed the images and the data of this case myself and sign this report as its author."
+_AUTHOR = "I have reviewed the images and the data of this case myself and sign this report as its author."
+#: Kind → what the signer says by signing.
+STATEMENTS = {
+    Report.Kind.ORIGINAL: _AUTHOR,
+    Report.Kind.AMENDMENT: _AUTHOR,
+    Report.Kind.ADDENDUM: "I add the addendum of this version and sign it; all else stands as it was signed before.",
+    Report.Kind.CORRECTION: "I correct a slip of the pen and sign this version; its meaning is unchanged.",
+}
 #: Section → what a person calls it, in the order of the report.
 SECTIONS = {
     "report": "kind of the report",
@@ -125,7 +132,6 @@ def of_case(case: Case, draft: ReportDraft, identity: Identity, addenda: Sequenc
             }
             for row in rows
         ],
-        "statement": {"research_use": RESEARCH_USE, "signing": STATEMENT},
     }
 
 
@@ -139,8 +145,15 @@ def records(case: Case, identity: Identity) -> Content:
             "kind": identity.kind,
             "title": Report.Kind(identity.kind).label,
             "reason": clean(identity.reason),
-            "supersedes": {"version": older.version, "content_hash": older.content_hash} if older else None,
+            "supersedes": {
+                "version": older.version,
+                "content_hash": older.content_hash,
+                "signed": f"{older.content['signature']['name']}, {older.content['signature']['shown']}",
+            }
+            if older
+            else None,
         },
+        "statement": {"research_use": RESEARCH_USE, "signing": STATEMENTS[Report.Kind(identity.kind)]},
         "laboratory": _laboratory(case.laboratory),
         "patient": {
             "name": clean(case.patient.name),

@@ -152,7 +152,7 @@ def _content(actor: Actor, case: Case, proposal: Proposal) -> Content:
     else:
         content = unsigned(newest.content) | {"addenda": _addenda(newest)}
         fresh = records(case, identity)
-        content["report"] = fresh["report"]
+        content |= {name: fresh[name] for name in ("report", "statement")}
         if proposal.kind == Report.Kind.ADDENDUM:
             text = text_of(proposal.addendum, "addendum", "the addendum", 10_000, needed=True)
             content["addenda"].append({"version": identity.version, "name": clean(str(actor.user)), "text": text})

@@ -50,7 +50,7 @@ def with_text(content: dict[str, Any], text: str) -> dict[str, Any]:
     changed["clinical"] = [{"what": "Cytogenetics", "value": text}]
     changed["addenda"] = [{"version": 1, "name": text, "text": text}]
     changed["flags"] = [{"level": "alarm", "title": text, "detail": text, "images": []}]
-    changed["report"] |= {"reason": text, "supersedes": {"version": 1, "content_hash": "a" * 64}}
+    changed["report"] |= {"reason": text, "supersedes": {"version": 1, "content_hash": "a" * 64, "signed": text}}
     changed["review"] = [{"name": text, "images": 1}]
     changed["opinions"] = [
         {"name": text, "at": "today", "diagnosis": text, "comment": text, "adjudicator": text, "adjudicated": text,

@@ -240,7 +240,11 @@ class TestNextVersions:
         )
         second = sign(cast.second_pathologist, case)
         assert (second.version, second.kind, second.reason) == (2, Kind.AMENDMENT, "Cytogenetics came: PML::RARA.")
-        assert second.content["report"]["supersedes"] == {"version": 1, "content_hash": first.content_hash}
+        assert second.content["report"]["supersedes"] == {
+            "version": 1,
+            "content_hash": first.content_hash,
+            "signed": f"Paul Pathologist, {first.content['signature']['shown']}",
+        }
         assert fresh(case).status == "signed"
         assert Report.objects.get(version=1).content == first.content
 
@@ -268,6 +272,7 @@ class TestNextVersions:
         assert second.content["addenda"] == [
             {"version": 2, "name": "Petra Pathologist", "text": "BCR::ABL1 is negative."}
         ]
+        assert second.content["statement"]["signing"].startswith("I add the addendum")
         for section in ("patient", "diagnosis", "differential", "images", "comment"):
             assert second.content[section] == first.content[section]
         third = sign(cast.pathologist, case, Proposal(Kind.ADDENDUM, reason="Another.", addendum="FLT3 is negative."))
