@@ -53,7 +53,8 @@ def refuse_blinded(*, actor: Actor, case: Case) -> None:
 
 def marked(cases: QuerySet[Case], actor: Actor) -> QuerySet[Case]:
     """`cases`, each with `blinded` as it is for the actor; no query more."""
-    return cases.annotate(blinded=Exists(open_questions(actor).filter(case=OuterRef("pk"))))
+    asked = Exists(open_questions(actor).filter(case=OuterRef("pk")))
+    return cases.annotate(**{"blinded": asked})  # noqa: PIE804 -- as a keyword mypy takes it for a second attribute
 
 
 def unknowable(cases: QuerySet[Case], actor: Actor) -> QuerySet[Case]:

@@ -24,6 +24,8 @@ from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from accounts.models import Laboratory
+from accounts.permissions import Action, Actor, require
+from diagnosis import audit
 from diagnosis.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Outbox:
     delayed: int  # of those waiting: at least one attempt has failed
     failed: int
     oldest_seconds: float  # how long the oldest has waited; 0 where none does
+    error: str = ""  # of the last one that could not be sent
 
 
 def post(letters: Iterable[Letter]) -> list[OutgoingMail]:
@@ -104,15 +107,20 @@ def send_due() -> int:
     return sent
 
 
-def retry(*, laboratory: Laboratory) -> int:
-    """Take up again what was given up, with fresh attempts; how many there were."""
-    return OutgoingMail.objects.filter(laboratory=laboratory, state=State.FAILED).update(
-        state=State.WAITING, attempts=0, not_before=timezone.now()
-    )
+def retry(*, actor: Actor) -> int:
+    """Take up again what was given up in the actor's laboratory, with fresh attempts; how many there were."""
+    require(actor, Action.EDIT_LABORATORY)
+    with transaction.atomic():
+        count = OutgoingMail.objects.filter(laboratory=actor.laboratory, state=State.FAILED).update(
+            state=State.WAITING, attempts=0, not_before=timezone.now()
+        )
+        if count:
+            audit.record(actor=actor, action="mail.retried", mails=count)
+    return count
 
 
 def outbox(laboratory: Laboratory) -> Outbox:
-    """For the laboratory's figures. One query."""
+    """For the laboratory's figures. Two queries at most."""
     waits = Q(state=State.WAITING)
     found = OutgoingMail.objects.filter(laboratory=laboratory).aggregate(
         waiting=Count("pk", filter=waits),
@@ -120,8 +128,12 @@ def outbox(laboratory: Laboratory) -> Outbox:
         failed=Count("pk", filter=Q(state=State.FAILED)),
         oldest=Min("created_at", filter=waits),
     )
-    oldest = found.pop("oldest")
-    return Outbox(**found, oldest_seconds=max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0)
+    oldest, error = found.pop("oldest"), ""
+    if found["delayed"] or found["failed"]:
+        unsent = OutgoingMail.objects.filter(laboratory=laboratory).exclude(state=State.SENT).exclude(error="")
+        error = unsent.order_by("-id").values_list("error", flat=True).first() or ""
+    waited = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+    return Outbox(**found, oldest_seconds=waited, error=error)
 
 
 def message_id(mail: OutgoingMail) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -342,7 +342,7 @@ def _tell_asker(actor: Actor, opinion: SecondOpinion, how: str, **detail: object
     )  # fmt: skip
 
 
-def _note(actor: Actor, opinion: SecondOpinion, action: str, **detail: object) -> None:
+def _note(actor: Actor, opinion: SecondOpinion, action: str, **detail: Any) -> None:
     audit.record(actor=actor, action=action, case=opinion.case, subject=f"opinion {opinion.pk}", **detail)
 
 

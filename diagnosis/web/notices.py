@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, JsonResponse
@@ -11,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
-from diagnosis import notice_words, notices
+from diagnosis import mail, notice_words, notices
 from diagnosis.models import Event
 
 PAGE_SIZE = 50
@@ -30,8 +32,19 @@ def notice_list(request: PageRequest) -> HttpResponseBase:
         }
         for notice in shown
     ]
-    context = {"rows": rows, "shown": shown, "unread": notices.unread(request.actor)}
+    context: dict[str, Any] = {"rows": rows, "shown": shown, "unread": notices.unread(request.actor)}
+    if request.actor.may(Action.EDIT_LABORATORY):
+        context["outbox"] = mail.outbox(request.actor.laboratory)
     return render(request, "notices/list.html", context)
+
+
+@require_POST
+@page(Action.EDIT_LABORATORY)
+def notice_outbox(request: PageRequest) -> HttpResponseBase:
+    """Have the mails sent that were given up."""
+    count = mail.retry(actor=request.actor)
+    messages.success(request, f"{count} mail{'' if count == 1 else 's'} will be tried again within a minute.")
+    return redirect("notice-list")
 
 
 @require_safe

@@ -34,8 +34,10 @@ def card(request: PageRequest, case: Case) -> dict[str, Any]:
         return {"mine": mine[0] if mine else None, "groups": groups()}
     pending = [opinion for opinion in opinions if opinion.needs_adjudication]
     settled = max(
-        (opinion for opinion in opinions if opinion.adjudicated_at), key=lambda each: each.adjudicated_at, default=None
-    )  # type: ignore[arg-type, return-value]
+        (opinion for opinion in opinions if opinion.adjudicated_at),
+        key=lambda opinion: opinion.adjudicated_at or opinion.asked_at,
+        default=None,
+    )
     gives = request.actor.may(Action.GIVE_OPINION)
     return {
         "opinions": [_shown(request, case, opinion) for opinion in opinions],

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Role
 from accounts.permissions import Actor
 from diagnosis import notices, second_opinion, signout
-from diagnosis.models import Case, Event, ReportDraft, SecondOpinion
+from diagnosis.models import Case, Event, OutgoingMail, ReportDraft, SecondOpinion
 from tests.cast import Cast, person
 from tests.diagnosis.signing import read_case
 
@@ -197,3 +197,11 @@ class TestNotices:
         assert ways.pop(Event.CASE_ALARM) == (True, False)
         assert ways.pop(Event.CASE_LATE) == (False, True)
         assert set(ways.values()) == {(False, False)}
+
+    def test_an_administrator_sees_what_the_mail_server_refused_and_sends_it_again(self, cast: Cast) -> None:
+        OutgoingMail.objects.create(laboratory=cast.laboratory, to="a@b.example", state="failed", error="550 unknown")
+        client = of(cast.administrator)
+        assert "550 unknown" in body(client, "/notices/")
+        assert "550 unknown" not in body(of(cast.pathologist), "/notices/")
+        assert "1 mail will be tried again" in body(client, "/notices/outbox/", again="1")
+        assert OutgoingMail.objects.get().state == "waiting"
