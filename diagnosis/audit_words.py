@@ -234,6 +234,7 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "batch.manifest_taken": lambda e: f"sent the list {e.detail.get('name', '')} of {e.detail.get('rows', 'some')} rows",
     "batch.file_discarded": lambda e: f"discarded {_what(e)}, which had no case",
     "batch.rules_changed": lambda e: "changed how file names lead to cases",
+    "mail.retried": lambda e: f"had {e.detail.get('mails', 'some')} mails sent again that had been given up",
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",
     "account.sign_in_failed": lambda e: f"could not sign in as {e.detail.get('email', 'one of the people')}",

@@ -165,6 +165,7 @@ PAGES: dict[str, Route] = {
     "notice-list": page("/notices/", GET="302 200 200 200 200"),
     "notice-unread": page("/notices/unread", GET="302 200 200 200 200"),
     "notice-all-read": page("/notices/read/", POST="302 302 302 302 302"),
+    "notice-outbox": page("/notices/outbox/", POST="302 302 403 403 302"),
     "notice-settings": page("/notices/settings/", GET="302 200 200 200 200", POST="302 302 302 302 302"),
     "notice-open": page("/notices/{notice}/", GET="302 404 404 302 404"),
     "notice-read": page("/notices/{notice}/read/", POST="302 302 302 302 302"),

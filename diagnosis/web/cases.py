@@ -15,7 +15,7 @@ from accounts.doors import PageRequest, page
 from accounts.permissions import Action
 from diagnosis import audit, queue, worklist
 from diagnosis.models import Case
-from diagnosis.web import clinical
+from diagnosis.web import clinical, opinions
 from diagnosis.web.forms import UploadForm
 from diagnosis.web.lists import POLL, way
 from diagnosis.web.reports.part import report_part
@@ -90,6 +90,7 @@ def case_context(request: PageRequest, found: Case) -> dict[str, Any]:
         "no_worker": bool(waiting) and not queue.workers_seen(),
         "history": history,
         "clinical": clinical.card(found, rows),
+        "second": opinions.card(request, found),
         "gallery": gallery_part(request, found, rows),
         "way": way(request, found),
         "report": report_part(request, found, rows),

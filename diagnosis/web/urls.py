@@ -73,6 +73,7 @@ urlpatterns: list[URLPattern] = [
     path("notices/", notices.notice_list, name="notice-list"),
     path("notices/unread", notices.notice_unread, name="notice-unread"),
     path("notices/read/", notices.notice_all_read, name="notice-all-read"),
+    path("notices/outbox/", notices.notice_outbox, name="notice-outbox"),
     path("notices/settings/", notices.notice_settings, name="notice-settings"),
     path("notices/<int:notice_id>/", notices.notice_open, name="notice-open"),
     path("notices/<int:notice_id>/read/", notices.notice_read, name="notice-read"),

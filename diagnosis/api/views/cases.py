@@ -207,7 +207,8 @@ class CaseImagesView(CaseDoor):
         case = self.case()
         audit.record_read(actor=self.actor, case=case)
         page = self.paginate_queryset(case.images.order_by("id")) or []
-        rows = ImageBriefSerializer(worklist.rows(page, blinded=case.blinded), many=True, context=self.get_serializer_context())
+        found = worklist.rows(page, blinded=case.blinded)
+        rows = ImageBriefSerializer(found, many=True, context=self.get_serializer_context())
         return self.get_paginated_response(rows.data)
 
     @extend_schema(

@@ -22,7 +22,7 @@ from diagnosis.models import SmearImage
 from diagnosis.models.image import MEDIA_TYPES
 
 #: Refusals that have nothing wrong in themselves: the image is not, or no longer, in the state they speak of.
-_NOT_NOW = {"nothing_read", "reading_changed"}
+_NOT_NOW = {"nothing_read", "reading_changed", "blinded"}
 
 
 class ImageDoor(Door):
