@@ -113,6 +113,7 @@ class KindInput(Strict):
 @extend_schema_serializer(
     examples=[
         OpenApiExample("Agree with the reading", request_only=True, value={"verdict": "agree"}),
+        OpenApiExample("Take the decision back", request_only=True, value={"verdict": "withdraw"}),
         OpenApiExample(
             "Override it, if nobody has decided meanwhile",
             request_only=True,
@@ -141,3 +142,50 @@ class DecisionInput(Strict):
         help_text="The `id` of the decision that you saw, or null if there was none: "
         "when another has come since, yours is refused (409) instead of covering it. Not checked where left out.",
     )
+
+
+@extend_schema_serializer(component_name="DecisionOfImageInput")
+class DecisionOfImageInput(DecisionInput):
+    image = serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="Of the case.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Agree with two readings and override a third, if nobody has decided meanwhile",
+            request_only=True,
+            value={
+                "step": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                "decisions": [
+                    {"image": 7, "verdict": "agree", "label": "blast", "expected_decision": None},
+                    {"image": 8, "verdict": "agree", "label": "blast", "expected_decision": None},
+                    {"image": 9, "verdict": "override", "label": "monocyte", "expected_decision": 31},
+                ],
+            },
+        )
+    ]
+)
+class DecisionsInput(Strict):
+    step = serializers.UUIDField(
+        required=False, help_text="Made by you, so that the step can be sent again safely; else one is made."
+    )
+    decisions = serializers.ListField(child=DecisionOfImageInput(), allow_empty=False, max_length=5_000)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Only if it is still this step",
+            request_only=True,
+            value={
+                "undoes": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                "step": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+            },
+        )
+    ]
+)
+class TurnInput(Strict):
+    undoes = serializers.UUIDField(
+        required=False, help_text="The step that you mean; where it is not the next one any more, you are told (409)."
+    )
+    step = serializers.UUIDField(required=False, help_text="Name of this undoing, so that it can be sent again safely.")

@@ -80,6 +80,56 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
         read_only_fields = fields
 
 
+class LeftSerializer(serializers.Serializer[Any]):
+    """An image that a step left as it is."""
+
+    image = serializers.IntegerField()
+    code = serializers.CharField(help_text="`decided_meanwhile`, `reading_changed`, `nothing_read`, `label_unknown`, …")
+    detail = serializers.CharField()
+    decision = serializers.IntegerField(allow_null=True, help_text="The decision that stands instead, if one does.")
+
+
+class DecisionOfImageSerializer(DecisionSerializer):
+    image = serializers.IntegerField(source="image_id")
+
+    class Meta(DecisionSerializer.Meta):
+        fields = ["image", *DecisionSerializer.Meta.fields]
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """What became of a step, from the `review.Outcome` and the `review.Steps`."""
+
+    step = serializers.UUIDField()
+    saved = DecisionOfImageSerializer(many=True)
+    refused = LeftSerializer(many=True, help_text="Left as they are, each with why.")
+    undoes_next = serializers.UUIDField(allow_null=True, help_text="The step of yours that undo would take back now.")
+    redoes_next = serializers.UUIDField(allow_null=True, help_text="The undoing of yours that redo would take back.")
+    research_use_only = ResearchUseField()
+
+    def to_representation(self, taken: Any) -> dict[str, Any]:
+        outcome, steps = taken
+        left = [
+            {
+                "image": pk,
+                "code": error.code,
+                "detail": error.message,
+                "decision": error.decision.pk if getattr(error, "decision", None) else None,
+            }
+            for pk, error in outcome.refused.items()
+        ]
+        return dict(
+            super().to_representation(
+                {
+                    "step": outcome.step,
+                    "saved": outcome.saved,
+                    "refused": left,
+                    "undoes_next": steps.done[-1] if steps.done else None,
+                    "redoes_next": steps.undone[-1] if steps.undone else None,
+                }
+            )
+        )
+
+
 class QualitySerializer(serializers.Serializer[Any]):
     """How good a picture it is, measured when it arrived."""
 

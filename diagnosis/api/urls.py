@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from diagnosis.api.views import about, cases, clinical, images, patients
+from diagnosis.api.views import about, cases, clinical, decisions, images, patients, reports
 
 app_name = "api"
 urlpatterns: list[URLPattern] = [
@@ -11,9 +11,15 @@ urlpatterns: list[URLPattern] = [
     path("cases/<int:case_id>/claim/", cases.CaseClaimView.as_view(), name="case-claim"),
     path("cases/<int:case_id>/release/", cases.CaseReleaseView.as_view(), name="case-release"),
     path("cases/<int:case_id>/clinical/", clinical.CaseClinicalView.as_view(), name="case-clinical"),
+    path("cases/<int:case_id>/decisions/", decisions.CaseDecisionsView.as_view(), name="case-decisions"),
+    path("cases/<int:case_id>/decisions/undo/", decisions.CaseUndoView.as_view(), name="case-undo"),
+    path("cases/<int:case_id>/decisions/redo/", decisions.CaseRedoView.as_view(), name="case-redo"),
     path("cases/<int:case_id>/images/", cases.CaseImagesView.as_view(), name="case-images"),
     path("cases/<int:case_id>/images/batch/", cases.CaseImageBatchView.as_view(), name="case-image-batch"),
     path("cases/<int:case_id>/history/", cases.CaseHistoryView.as_view(), name="case-history"),
+    path("cases/<int:case_id>/reports/", reports.CaseReportsView.as_view(), name="case-reports"),
+    path("cases/<int:case_id>/reports/<int:version>/", reports.CaseReportView.as_view(), name="case-report"),
+    path("cases/<int:case_id>/reports/<int:version>/pdf/", reports.CaseReportPdfView.as_view(), name="case-report-pdf"),
     path("images/<int:image_id>/", images.ImageView.as_view(), name="image"),
     path("images/<int:image_id>/file/", images.ImageFileView.as_view(), name="image-file"),
     path("images/<int:image_id>/decision/", images.ImageDecisionView.as_view(), name="image-decision"),

@@ -5,7 +5,7 @@ that one act of a person decided is one *step*, which they can undo and redo, al
 machine. Nobody overwrites what they have not seen: each image carries the decision that the person saw.
 """
 
-from diagnosis.review.deciding import Choice, Outcome, current, decide, decide_many, withdraw
+from diagnosis.review.deciding import Choice, Outcome, current, decide, decide_many, standings, withdraw
 from diagnosis.review.refusals import UNSET, ReviewConflict, ReviewRefused
 from diagnosis.review.undoing import Steps, redo, steps, undo
 
@@ -20,6 +20,7 @@ __all__ = [
     "decide",
     "decide_many",
     "redo",
+    "standings",
     "steps",
     "undo",
     "withdraw",

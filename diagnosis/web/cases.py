@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.views.decorators.http import conditional_page, require_safe
+from django.utils import timezone
+from django.views.decorators.http import condition, require_safe
 
 from accounts.doors import PageRequest, page
-from accounts.permissions import Action
+from accounts.permissions import Action, visible
 from diagnosis import audit, queue, worklist
-from diagnosis.models import Case
+from diagnosis.models import Analysis, Case, ReportDraft
 from diagnosis.web import clinical, opinions
 from diagnosis.web.forms import UploadForm
 from diagnosis.web.lists import POLL, way
 from diagnosis.web.reports.part import report_part
-from diagnosis.web.reviewing import gallery_part
+from diagnosis.web.reviewing import SORT_COOKIE, gallery_part
 
 WATCH = 3_000  # ms between looks otherwise: colleagues decide in the same case
 RECENT_EVENTS = 6
@@ -41,9 +44,36 @@ def case(request: PageRequest, case_id: int) -> HttpResponseBase:
     return render(request, "diagnosis/case.html", case_context(request, found) | upload_context())
 
 
+def _version(request: PageRequest, case_id: int) -> str | None:
+    """Changes whenever the live parts may: a few small queries instead of the whole page, every few seconds.
+
+    All that people do in a case, or to its patient, stands in the audit; what the networks do is seen by its counts.
+    Times that are told ("5 min ago") age by the minute.
+    """
+    case = visible(Case.objects.all(), request.actor).filter(pk=case_id).first()
+    if case is None:
+        return None
+    states = Analysis.objects.filter(image__case=case).order_by("state").values_list("state").annotate(n=Count("id"))
+    facts = (
+        request.actor.user.pk,
+        sorted(request.actor.roles),
+        request.get_full_path(),
+        request.COOKIES.get(SORT_COOKIE),
+        case.assessed_at,
+        case.held_by_id,
+        ReportDraft.objects.filter(case=case).values_list("revision", "updated_at").first(),
+        case.images.count(),
+        list(states),
+        audit.history(case).values_list("pk").first(),
+        queue.workers_seen() > 0,
+        timezone.now().replace(second=0, microsecond=0),
+    )
+    return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
+
+
 @require_safe
-@conditional_page
 @page(Action.READ_CASES)
+@condition(etag_func=_version)
 def case_live(request: PageRequest, case_id: int) -> HttpResponseBase:
     """The parts of the case page that change while the networks read; 304 while nothing has."""
     response = render(request, "diagnosis/_case_live.html", case_context(request, _case(request, case_id)))

@@ -3,6 +3,7 @@
 // `#live-source` says where to look and how often (data-url, data-every in ms; 0: nothing is expected). The answer
 // is HTML whose elements with [data-live] and an id replace, by morphing, the elements of the same id. Looking
 // slows down while nothing changes, rests while the page is hidden, and says so when the server does not answer.
+// What a page's own script has set stays: an element names such attributes in data-live-keep.
 // A "live:look" event on the document asks for a look at once (an upload has just ended).
 
 const SLOWEST = 12_000;
@@ -13,6 +14,7 @@ let etag = null;
 let wait = 0;
 let failures = 0;
 let looking = false;
+let again = false; // somebody asked while a look was under way
 
 function source() {
   return document.getElementById("live-source");
@@ -52,8 +54,9 @@ function isBeingFilled(part) {
   );
 }
 
-// What a person has unfolded stays unfolded.
+// What a person has unfolded stays unfolded, and what a script says is its own is left to it.
 function keepOpen(name, element) {
+  if (element.dataset.liveKeep?.split(" ").includes(name)) return false;
   return !(name === "open" && element instanceof HTMLDetailsElement);
 }
 
@@ -61,6 +64,7 @@ async function look() {
   if (looking || document.hidden || !source()) return;
   looking = true;
   const url = source().dataset.url;
+  const asked = performance.now();
   try {
     const answer = await fetch(url, {
       headers: { "X-Requested-With": "fetch", ...(etag ? { "If-None-Match": etag } : {}) },
@@ -78,7 +82,7 @@ async function look() {
       const html = await answer.text();
       etag = answer.headers.get("ETag");
       apply(html);
-      document.dispatchEvent(new CustomEvent("live:applied"));
+      document.dispatchEvent(new CustomEvent("live:applied", { detail: { asked } }));
       wait = every();
     } else {
       throw new Error(`status ${answer.status}`);
@@ -93,12 +97,18 @@ async function look() {
     schedule(pause);
   } finally {
     looking = false;
+    if (again) {
+      again = false;
+      etag = null;
+      look();
+    }
   }
 }
 
 document.addEventListener("live:look", () => {
   etag = null;
-  look();
+  if (looking) again = true;
+  else look();
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && (every() || failures)) look();

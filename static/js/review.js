@@ -1,4 +1,4 @@
-// Agree and override are stored at the moment they are made; this says truthfully whether they are.
+// Agree, override, withdraw, undo and redo are stored at the moment they are made; this says truthfully whether they are.
 //
 // When the server does not answer, the decision stays in the form, is sent again by itself, and the page warns
 // before it is left.
@@ -18,7 +18,7 @@ function say(words, tone) {
 }
 
 function isDecision(event) {
-  return event.detail.elt?.id === "decide" || event.target?.id === "decide";
+  return ["decide", "turn"].some((id) => event.detail.elt?.id === id || event.target?.id === id);
 }
 
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -46,7 +46,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
   say(`▲ Not saved – trying again in ${Math.round(wait / 1000)} s`, "alarm");
   const verdict = event.detail.requestConfig.parameters.verdict ?? event.detail.requestConfig.formData?.get("verdict");
   clearTimeout(pending);
-  pending = setTimeout(() => document.getElementById(verdict === "agree" ? "agree" : "override")?.click(), wait);
+  pending = setTimeout(() => document.getElementById(verdict)?.click(), wait);
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -76,6 +76,8 @@ document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
   if (event.key === "a") document.getElementById("agree")?.click();
   else if (event.key === "n") document.getElementById("next-undecided")?.click();
+  else if (event.key === "w") document.getElementById("withdraw")?.click();
+  else if (event.key === "z" || event.key === "y" || event.key === "Z") document.getElementById(event.key === "z" ? "undo" : "redo")?.click();
   else if (event.key === "o") {
     event.preventDefault();
     document.getElementById("label")?.focus();

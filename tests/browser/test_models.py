@@ -116,7 +116,7 @@ def test_from_an_opinion_to_its_model(visitor: Visitor, new_case: Callable[..., 
     page.locator("#case-reading .read-by").get_by_role("link", name="CNN").click()
     expect(page.get_by_role("heading", name="CNN", level=1)).to_be_visible()
     page.go_back()
-    page.locator("#gallery li.tile a").first.click()
+    page.locator("#gallery li.tile a").first.dblclick()
     page.get_by_role("link", name=re.compile("MobileNet .+: how good is it")).click()
     expect(page.get_by_role("heading", name="Where not to trust it")).to_be_visible()
     page.get_by_role("link", name="All models").click()

@@ -61,7 +61,8 @@ def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
         key("Tab")
     key("ArrowRight")
     key("ArrowLeft")
-    key("Enter")
+    page.locator("#gallery li.tile[data-number='1'] a").focus()
+    key("o")
     arrived("#1 of 3")
     key("?")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -129,7 +130,7 @@ def test_two_people_at_one_image(visitor: Visitor, new_case: Callable[..., int],
     first, second = visitor("pathologist"), visitor("pathologist", number=1)
     second.expected = ("409",)
     for visit in (first, second):
-        visit.go(f"/cases/{case}/").locator("#gallery li.tile a").first.click()
+        visit.go(f"/cases/{case}/").locator("#gallery li.tile a").first.dblclick()
         expect(visit.page.locator("#decide")).to_be_visible()
     first.page.get_by_label("Class to override with").select_option("basophil")
     first.page.locator("#override").click()

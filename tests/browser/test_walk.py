@@ -50,7 +50,7 @@ def test_from_upload_to_reviewed_verdict(visitor: Visitor, portal: Portal, smear
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(row).to_contain_text("urgent")
     row.get_by_role("link").click()
-    page.locator("#gallery li.tile a").first.click()
+    page.locator("#gallery li.tile[data-number='1'] a").dblclick()
     expect(page.get_by_role("heading", name="What the networks see")).to_be_visible()
     expect(page.locator(".opinion")).to_have_count(2)
     expect(page.locator(".openseadragon-canvas canvas").first).to_be_visible()
@@ -73,7 +73,7 @@ def test_from_upload_to_reviewed_verdict(visitor: Visitor, portal: Portal, smear
 
     # The case shows both, the networks' words beside the person's, and the history knows who did what.
     page.locator("#to-case").click()
-    tile = page.locator("#gallery li.tile").nth(1)
+    tile = page.locator("#gallery li.tile[data-number='2']")
     expect(tile.locator(".by-person")).to_have_text("Monocyte")
     expect(tile.locator(".by-network")).to_be_visible()
     expect(page.locator("#gallery")).to_contain_text("2 undecided")

@@ -185,7 +185,9 @@ class TestMany:
     def test_two_hundred_images_cost_what_two_do(self, cast: Cast, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         releases = list(ModelRelease.objects.all())
         refreshed: list[int] = []
-        monkeypatch.setattr(assessment, "refresh", lambda pk, real=assessment.refresh: refreshed.append(pk) or real(pk))
+        monkeypatch.setattr(
+            assessment, "refresh", lambda pk, real=assessment.refresh, **by: refreshed.append(pk) or real(pk, **by)
+        )
         counted = []
         for more in (0, 200):
             for _ in range(more):

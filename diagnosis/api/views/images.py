@@ -22,7 +22,7 @@ from diagnosis.models import SmearImage
 from diagnosis.models.image import MEDIA_TYPES
 
 #: Refusals that have nothing wrong in themselves: the image is not, or no longer, in the state they speak of.
-_NOT_NOW = {"nothing_read", "reading_changed", "blinded"}
+_NOT_NOW = {"nothing_read", "reading_changed", "nothing_decided", "signed", "blinded"}
 
 
 class ImageDoor(Door):
@@ -125,7 +125,7 @@ class ImageDecisionView(ImageDoor):
 
     @extend_schema(
         operation_id="decide_image",
-        summary="Agree with the reading, or override it",
+        summary="Agree with the reading, override it, or take the decision back",
         request=DecisionInput,
         responses=answers({201: ImageDetailSerializer}, 400, 404, 409, 413, 415),
     )
