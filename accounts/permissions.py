@@ -49,6 +49,7 @@ class Action(StrEnum):
     EDIT_TEMPLATES = "change the comment templates"
     READ_DASHBOARD = "see the laboratory's figures"
     EXPORT = "export the laboratory's pictures"
+    MANAGE_WEBHOOKS = "manage the laboratory's webhooks"
     EDIT_LABORATORY = "change the laboratory's particulars"
     READ_AUDIT = "read a case's history"
     READ_LABORATORY = "see the laboratory's people"
@@ -76,6 +77,7 @@ RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
     Action.EDIT_TEMPLATES: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
     Action.READ_DASHBOARD: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
     Action.EXPORT: (frozenset({Role.ADMINISTRATOR}), None),
+    Action.MANAGE_WEBHOOKS: (frozenset({Role.ADMINISTRATOR}), None),
     Action.EDIT_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
     Action.READ_AUDIT: (_EVERYONE, Scope.AUDIT_READ),
     Action.READ_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),

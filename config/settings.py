@@ -302,6 +302,7 @@ ANALYSIS_LEASE = env.int("ANALYSIS_LEASE", 240)
 BROKER_VISIBILITY = env.int("BROKER_VISIBILITY", 900)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 10)
 TELL_EVERY = env.int("TELL_EVERY", 15)
+WEBHOOK_NETWORKS: list[str] = env.list("WEBHOOK_NETWORKS", [])  # inside the house, and yet sent to: 10.20.0.0/16
 TALLY_EVERY = env.int("TALLY_EVERY", 60)
 WORKER_HEARTBEAT = env.int("WORKER_HEARTBEAT", 5)
 
@@ -334,6 +335,7 @@ CELERY_BEAT_SCHEDULE = {
     "take_in": {"task": "diagnosis.tasks.take_in", "schedule": SWEEP_EVERY, "options": {"expires": SWEEP_EVERY}},
     "tally": {"task": "diagnosis.tasks.tally", "schedule": TALLY_EVERY, "options": {"expires": TALLY_EVERY}},
     "tell": {"task": "diagnosis.tasks.tell", "schedule": TELL_EVERY, "options": {"expires": TELL_EVERY}},
+    "deliver": {"task": "diagnosis.tasks.deliver", "schedule": TELL_EVERY, "options": {"expires": TELL_EVERY}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 

@@ -242,6 +242,14 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "account.roles_changed": _roles,
     "token.created": lambda e: f"made the API token {e.detail.get('name', '')}".rstrip(),
     "token.revoked": lambda e: f"revoked the API token {e.detail.get('name', '')}".rstrip(),
+    "webhook.created": lambda e: f"added the webhook {e.detail.get('name', '')} to {e.detail.get('url', '')}".rstrip(),
+    "webhook.paused": lambda e: f"paused the webhook {e.detail.get('name', '')}".rstrip(),
+    "webhook.resumed": lambda e: f"took up the webhook {e.detail.get('name', '')} again",
+    "webhook.renewed": lambda e: f"made a new secret for the webhook {e.detail.get('name', '')}".rstrip(),
+    "webhook.removed": lambda e: f"removed the webhook {e.detail.get('name', '')}".rstrip(),
+    "webhook.replayed": lambda e: (
+        f"had {e.detail.get('count', 'some')} messages sent again to the webhook {e.detail.get('name', '')}".rstrip()
+    ),
     "data.exported": lambda e: (
         f"exported {e.detail.get('images', 'some')} pictures of {e.detail.get('patients', 'some')} patients, "
         "de-identified"

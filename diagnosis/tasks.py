@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.models import Laboratory
-from diagnosis import analysis, dashboard, mail, notices, queue, worker
+from diagnosis import analysis, dashboard, mail, notices, queue, webhooks, worker
 from diagnosis.batches import progress
 from diagnosis.waking import wake_workers
 
@@ -50,3 +50,10 @@ def tell() -> None:
     """Say which cases have become late, and send the mails that are due: beat's turn every TELL_EVERY seconds."""
     notices.tell_late()
     mail.send_due()
+
+
+@shared_task
+def deliver() -> None:
+    """Tell other systems what happened: beat's turn every TELL_EVERY seconds."""
+    webhooks.collect()
+    webhooks.send_due()

@@ -177,8 +177,12 @@ PAGES: dict[str, Route] = {
         "/laboratory/export/",
         {"tasks": ["cell"], "signed": "no"},
         GET="302 200 403 403 200",
-        POST="302 422 403 403 422",  # nothing is decided in this test
+        POST="302 422 403 403 200",  # nothing is decided in the stranger's laboratory
     ),
+    "webhook-list": page("/laboratory/webhooks/", GET="302 200 403 403 200", POST="302 422 403 403 422"),
+    "webhook": page("/laboratory/webhooks/{webhook}/", GET="302 404 403 403 200"),
+    "webhook-change": page("/laboratory/webhooks/{webhook}/change/", {"what": "pause"}, POST="302 404 403 403 302"),
+    "webhook-replay": page("/laboratory/webhooks/{webhook}/{delivery}/", POST="302 404 403 403 302"),
     # ---- the models are the same for every laboratory. This one's report is not on the machine.
     "model-list": page("/models/", GET="302 200 200 200 200"),
     "model": page("/models/{release}/", GET="302 200 200 200 200"),

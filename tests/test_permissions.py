@@ -24,13 +24,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from accounts import tokens
 from accounts.models import ApiToken
 from accounts.permissions import Actor, Scope, grantable_scopes
-from diagnosis import queue, saved_views, signout
+from diagnosis import queue, saved_views, signout, webhooks
 from diagnosis.batches import arriving, opening, store
 from diagnosis.listing import Filter
 from diagnosis.models import Analysis, Notice, SecondOpinion
 from tests.accounts.softkey import SoftKey
 from tests.api.conftest import read_all
 from tests.cast import PASSWORD, Cast
+from tests.diagnosis.hooks import make_endpoint
 from tests.diagnosis.signing import signed_case
 from tests.permissions_table import API, BOTH, FREE, METHODS, PAGES, Route
 from tests.smears import make_image, make_release, picture
@@ -80,6 +81,7 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
     image = make_image(case, data=picture(1))
     queue.enqueue(image)
     read_all("blast")
+    hook = make_endpoint(cast)
     analysis = Analysis.objects.filter(image=image).first()
     assert analysis is not None
     actors = {
@@ -95,6 +97,8 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
         "case": case.pk,
         "patient": case.patient_id,
         "image": image.pk,
+        "webhook": hook.pk,
+        "delivery": webhooks.ping(actor=cast.administrator, endpoint=hook).pk,
         "report": report.pk,
         "analysis": analysis.pk,
         "release": analysis.release_id,

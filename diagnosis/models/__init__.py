@@ -12,6 +12,7 @@ from diagnosis.models.patient import Patient
 from diagnosis.models.report import CommentTemplate, Report, ReportDraft
 from diagnosis.models.review import Decision
 from diagnosis.models.tally import AgreementDay
+from diagnosis.models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AgreementDay",
@@ -37,5 +38,7 @@ __all__ = [
     "SavedView",
     "SecondOpinion",
     "SmearImage",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WorkerSeen",
 ]

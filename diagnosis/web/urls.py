@@ -15,6 +15,7 @@ from diagnosis.web import (
     reviewing,
     uploads,
 )
+from diagnosis.web import webhooks as hooks
 from diagnosis.web.exports import laboratory_export
 from diagnosis.web.laboratory import views as figures
 from diagnosis.web.releases import views as releases
@@ -81,6 +82,10 @@ urlpatterns: list[URLPattern] = [
     path("laboratory/overrides/", figures.laboratory_overrides, name="laboratory-overrides"),
     path("laboratory/<slug:table>.csv", figures.laboratory_table, name="laboratory-table"),
     path("laboratory/export/", laboratory_export, name="laboratory-export"),
+    path("laboratory/webhooks/", hooks.webhook_list, name="webhook-list"),
+    path("laboratory/webhooks/<int:endpoint_id>/", hooks.webhook, name="webhook"),
+    path("laboratory/webhooks/<int:endpoint_id>/change/", hooks.webhook_change, name="webhook-change"),
+    path("laboratory/webhooks/<int:endpoint_id>/<int:delivery_id>/", hooks.webhook_replay, name="webhook-replay"),
     path("models/", releases.model_list, name="model-list"),
     path("models/<int:release_id>/", releases.model, name="model"),
     path("models/<int:release_id>/report.json", releases.model_report, name="model-report"),

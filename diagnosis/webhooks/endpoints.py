@@ -1,0 +1,138 @@
+"""Addresses are made, changed, tried out and taken away by the laboratory's administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from accounts.permissions import Action, require, visible
+from diagnosis import audit
+from diagnosis.models import WebhookDelivery, WebhookEndpoint
+from diagnosis.webhooks import reaching, signing
+from diagnosis.webhooks import topics as words
+
+if TYPE_CHECKING:
+    from accounts.permissions import Actor
+
+MOST = 20  # of one laboratory
+State = WebhookDelivery.State
+
+
+class WebhookRefused(ValueError):  # noqa: N818
+    """It cannot be stored as asked; the text says what to do, `field` what it is about."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def of(*, actor: Actor) -> QuerySet[WebhookEndpoint]:
+    """The laboratory's endpoints with `waiting`, `failed` and `last_sent`. Raises `PermissionDenied`."""
+    require(actor, Action.MANAGE_WEBHOOKS)
+    return visible(WebhookEndpoint.objects.all(), actor).annotate(
+        waiting=Count("deliveries", filter=Q(deliveries__state=State.WAITING)),
+        failed=Count("deliveries", filter=Q(deliveries__state=State.FAILED)),
+        last_sent=Max("deliveries__sent_at"),
+    )
+
+
+def named(*, actor: Actor, endpoint_id: int) -> WebhookEndpoint:
+    """Raises `WebhookEndpoint.DoesNotExist` for one of another laboratory."""
+    return of(actor=actor).get(pk=endpoint_id)
+
+
+@transaction.atomic
+def create(*, actor: Actor, name: str, url: str, topics: Iterable[str]) -> tuple[WebhookEndpoint, str]:
+    """A new endpoint, and its secret, which is shown once. Raises `WebhookRefused`, `PermissionDenied`."""
+    require(actor, Action.MANAGE_WEBHOOKS)
+    name, url = name.strip(), url.strip()
+    wanted = [topic for topic in words.TOPICS if topic in set(topics)]
+    if not 1 <= len(name) <= 100:
+        raise WebhookRefused("Give it a name of at most 100 characters, such as the system that listens.", "name")
+    if not wanted:
+        raise WebhookRefused("Choose at least one thing that it is told of.", "topics")
+    if visible(WebhookEndpoint.objects.all(), actor).count() >= MOST:
+        raise WebhookRefused(f"A laboratory has at most {MOST} addresses. Take one away first.", "name")
+    if len(url) > 500:
+        raise WebhookRefused("The address is longer than 500 characters.", "url")
+    try:
+        reaching.look_at(url)
+    except reaching.Unreachable as error:
+        raise WebhookRefused(str(error), "url") from error
+    secret = signing.new_secret()
+    endpoint = WebhookEndpoint.objects.create(
+        laboratory=actor.laboratory,
+        name=name,
+        url=url,
+        secret=signing.sealed(secret),
+        topics=wanted,
+        created_by=actor.user,
+    )
+    _record(actor, endpoint, "webhook.created", url=url, topics=wanted)
+    return endpoint, secret
+
+
+@transaction.atomic
+def change(*, actor: Actor, endpoint: WebhookEndpoint, active: bool) -> None:
+    """Pause it, or take it up again: what waited meanwhile is sent then."""
+    mine = _mine(actor, endpoint)
+    if mine.active != active:
+        WebhookEndpoint.objects.filter(pk=mine.pk).update(active=active)
+        _record(actor, mine, "webhook.resumed" if active else "webhook.paused")
+
+
+@transaction.atomic
+def renew(*, actor: Actor, endpoint: WebhookEndpoint) -> str:
+    """A new secret, valid from the next attempt on; the old one signs nothing any more."""
+    mine, secret = _mine(actor, endpoint), signing.new_secret()
+    WebhookEndpoint.objects.filter(pk=mine.pk).update(secret=signing.sealed(secret))
+    _record(actor, mine, "webhook.renewed")
+    return secret
+
+
+@transaction.atomic
+def remove(*, actor: Actor, endpoint: WebhookEndpoint) -> None:
+    """The address and its log are gone; what waited is not sent."""
+    mine = _mine(actor, endpoint)
+    _record(actor, mine, "webhook.removed", url=mine.url)
+    mine.delete()
+
+
+def ping(*, actor: Actor, endpoint: WebhookEndpoint) -> WebhookDelivery:
+    """A test message, sent with the next sweep."""
+    mine = _mine(actor, endpoint)
+    return WebhookDelivery.objects.create(endpoint=mine, topic=words.PING, body=words.ping())
+
+
+@transaction.atomic
+def replay(*, actor: Actor, endpoint: WebhookEndpoint, delivery_id: int | None = None) -> int:
+    """Send again what was sent or given up, one delivery or all that were given up; how many there were.
+
+    The body and the id stay the same, so that a receiver knows it again.
+    """
+    mine = _mine(actor, endpoint)
+    found = WebhookDelivery.objects.filter(endpoint=mine).exclude(state=State.WAITING)
+    found = found.filter(pk=delivery_id) if delivery_id else found.filter(state=State.FAILED)
+    count = found.update(state=State.WAITING, attempts=0, not_before=timezone.now(), sent_at=None)
+    if count:
+        _record(actor, mine, "webhook.replayed", count=count)
+    return count
+
+
+def _mine(actor: Actor, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    require(actor, Action.MANAGE_WEBHOOKS)
+    return visible(WebhookEndpoint.objects.all(), actor).get(pk=endpoint.pk)
+
+
+def _record(actor: Actor, endpoint: WebhookEndpoint, action: str, **detail: Any) -> None:
+    audit.record(
+        actor=actor,
+        laboratory=actor.laboratory,
+        action=action,
+        subject=f"webhook {endpoint.pk}",
+        **{"name": endpoint.name, **detail},
+    )
