@@ -78,8 +78,11 @@ def test_pages_of_people(visitor: Visitor) -> None:
     found: list[str] = []
     for visit, paths in (
         (stranger, ("/account/login/", "/account/password/reset/")),
-        (administrator, ("/laboratory/export/", "/laboratory/webhooks/", "/account/profile/", "/account/tokens/", "/account/people/", "/account/2fa/")),
-    ):
+        (administrator, (
+            "/laboratory/export/", "/laboratory/webhooks/", "/account/profile/", "/account/tokens/", "/account/people/",
+            "/account/2fa/",
+        )),
+    ):  # fmt: skip
         for path in paths:
             visit.go(path).wait_for_load_state("networkidle")
             found += examine(visit.page)
