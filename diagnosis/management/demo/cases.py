@@ -46,7 +46,7 @@ class DemoCase:
 
 CASES = (
     DemoCase(
-        "APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week, bruises.", 0.9, urgent=True,
+        "APL", "Rendered Person 07", "7710-442", 1980, "female", "Gum bleeding for a week, bruises.", 2.6, urgent=True,
         blood={"wbc": 2.1, "haemoglobin": 8.4, "platelets": 21, "blasts": 58,
                "immunophenotype": {"CD34": "negative", "HLA-DR": "negative", "CD33": "positive", "MPO": "positive"}},
     ),
