@@ -23,8 +23,9 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
-from diagnosis import assessment, audit, notices
-from diagnosis.models import Analysis, Case, Event, ModelRelease, SmearImage, WorkerSeen
+from diagnosis import assessment, audit
+from diagnosis.assessment.telling import tell_failed
+from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
 from diagnosis.waking import wake_workers
 
 logger = logging.getLogger(__name__)
@@ -249,19 +250,9 @@ def _give_up(analyses: Sequence[Analysis], error: str) -> int:
             actor=None, action="image.failed", case=image.case, subject=f"image {image.pk}",
             name=image.original_name, networks=networks, error=error,
         )  # fmt: skip
-    _tell_failed(list(by_image.values()))
+    tell_failed([analysis.image for analysis in by_image.values()])
     reassess(analysis.image.case_id for analysis in analyses)
     return len(analyses)
-
-
-def _tell_failed(analyses: Sequence[Analysis]) -> None:
-    """Tell who can do something about it, once for each case: its holder, else who opened it and sent the image."""
-    cases = {analysis.image.case_id: analysis.image.case for analysis in analyses}
-    for case_id, case in sorted(cases.items()):
-        failed = [analysis.image for analysis in analyses if analysis.image.case_id == case_id]
-        senders = [case.created_by, *(image.uploaded_by for image in failed)]
-        users = [case.held_by] if case.held_by else senders
-        notices.tell(event=Event.READING_FAILED, case=case, users=users, detail={"images": len(failed)})
 
 
 def reassess(case_ids: Iterable[int]) -> None:

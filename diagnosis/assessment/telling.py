@@ -1,4 +1,4 @@
-"""Whom a new assessment concerns: told once of each alarm and of an urgent case that has become ready."""
+"""Whom the state of a case concerns: told of each alarm, of an urgent case that is ready, of what cannot be read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from diagnosis.models import Case, Event, Notice
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from diagnosis.models import SmearImage
 
 #: Nothing is told while readings are on their way: shares of the first few cells come and go.
 _UNSETTLED = (Case.Status.RECEIVED, Case.Status.READING)
@@ -31,6 +33,15 @@ def tell_change(
             _tell(Event.CASE_URGENT, case, by, [])
     if fresh := [code for code in alarms if code not in alarms_before]:
         _tell(Event.CASE_ALARM, case, by, fresh)
+
+
+def tell_failed(images: Collection[SmearImage]) -> None:
+    """Of images that no network could read, tell who can do something about it, once for each case: its holder, else
+    who opened it and who sent the images. Case and sender are joined or looked up."""
+    for case in {image.case_id: image.case for image in images}.values():
+        failed = [image for image in images if image.case_id == case.pk]
+        users = [case.held_by] if case.held_by else [case.created_by, *(image.uploaded_by for image in failed)]
+        notices.tell(event=Event.READING_FAILED, case=case, users=users, detail={"images": len(failed)})
 
 
 def _tell(event: Event, case: Case, by: User | None, codes: list[str]) -> None:

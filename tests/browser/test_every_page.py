@@ -56,6 +56,8 @@ def test_pages_of_the_clinic(visitor: Visitor, portal: Portal, new_case: Callabl
         f"/cases/{empty}/", f"/cases/{full}/",
         f"/cases/{full}/history/", f"/images/{image}/", "/cases/999999/", "/account/people/", "/models/",
         "/laboratory/", "/laboratory/?days=365", "/laboratory/overrides/",
+        "/notices/", "/notices/settings/", "/opinions/", f"/cases/{full}/opinion/",
+        f"/cases/{full}/opinion/adjudicate/",
     ):  # fmt: skip
         visit.go(path).wait_for_load_state("networkidle")
         found += examine(visit.page)
