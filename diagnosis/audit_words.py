@@ -213,7 +213,7 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "draft.saved": lambda e: f"wrote the draft of the report: {_listed(_DRAFT, e.detail.get('fields'), 'draft')}",
     "report.signed": _report_signed,
     "report.amending": lambda e: (
-        f"opened the signed case for an amendment of version {e.detail.get('version')}{_because(e)}"
+        f"opened the signed case for an amendment of version {e.detail.get('version', '1')}{_because(e)}"
     ),
     "report.amendment_cancelled": lambda e: f"cancelled the amendment; version {e.detail.get('version')} stands",
     "template.saved": lambda e: (
@@ -231,7 +231,9 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "opinion.adjudicated": _adjudicated,
     "batch.opened": lambda e: f"opened the batch {e.detail.get('name', '')}".rstrip(),
     "batch.finished": lambda e: f"was done with the batch {e.detail.get('name', '')}".rstrip(),
-    "batch.manifest_taken": lambda e: f"sent the list {e.detail.get('name', '')} of {e.detail.get('rows', 'some')} rows",
+    "batch.manifest_taken": lambda e: (
+        f"sent the list {e.detail.get('name', '')} of {e.detail.get('rows', 'some')} rows"
+    ),
     "batch.file_discarded": lambda e: f"discarded {_what(e)}, which had no case",
     "batch.rules_changed": lambda e: "changed how file names lead to cases",
     "mail.retried": lambda e: f"had {e.detail.get('mails', 'some')} mails sent again that had been given up",
