@@ -29,6 +29,8 @@ FILES = {
     "idiomorph/LICENSE": "idiomorph/LICENSE",
     "openseadragon/build/openseadragon/openseadragon.min.js": "openseadragon/openseadragon.min.js",
     "openseadragon/LICENSE.txt": "openseadragon/LICENSE.txt",
+    "tus-js-client/dist/tus.min.js": "tus/tus.min.js",
+    "tus-js-client/LICENSE": "tus/LICENSE",
     "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter/inter-latin-wght-normal.woff2",
     "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2": "inter/inter-latin-ext-wght-normal.woff2",
     "@fontsource-variable/inter/LICENSE": "inter/LICENSE",

@@ -169,6 +169,18 @@ PAGES: dict[str, Route] = {
     "notice-settings": page("/notices/settings/", GET="302 200 200 200 200", POST="302 302 302 302 302"),
     "notice-open": page("/notices/{notice}/", GET="302 404 404 302 404"),
     "notice-read": page("/notices/{notice}/read/", POST="302 302 302 302 302"),
+    # ---- batches. The batch is the technician's, and one picture of it waits in the tray.
+    "batch-list": page("/batches/", GET="302 200 200 200 200", POST="302 302 302 302 403"),
+    "batch-rules": page("/batches/rules/", {"revision": "0"}, GET="302 200 200 200 200", POST="302 302 302 302 403"),
+    "batch": page("/batches/{batch}/", GET="302 404 200 200 200"),
+    "batch-live": page("/batches/{batch}/live/", GET="302 404 200 200 200"),
+    "batch-files": page("/batches/{batch}/files/", {"files": "a picture"}, POST="302 404 302 302 403"),
+    "batch-manifest": page("/batches/{batch}/list/", POST="302 404 302 302 403"),
+    "batch-match": page("/batches/{batch}/match/", POST="302 404 302 302 403"),
+    "batch-retry": page("/batches/{batch}/retry/", POST="302 404 302 302 403"),
+    "batch-outcomes": page("/batches/{batch}/outcomes.csv", GET="302 404 200 200 200"),
+    "tray": page("/tray/", {"accession": "NO-1"}, GET="302 200 200 200 200", POST="302 422 422 422 403"),
+    "tray-thumb": page("/tray/{waiting}/thumb", GET="302 404 200 200 200"),
     # ---- the laboratory's own figures
     "laboratory": page("/laboratory/", GET="302 200 403 200 200"),
     "laboratory-overrides": page("/laboratory/overrides/", GET="302 200 403 200 200"),

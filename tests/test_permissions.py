@@ -7,6 +7,7 @@ route is gone.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,10 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
     pages = {"anonymous": Client()} | {role: signed_in(actor) for role, actor in actors.items()}
     report = signed_case(cast)
     own, _ = tokens.issue(actor=cast.pathologist, name="of the pathologist", scopes=[Scope.CASES_READ], days=1)
+    batch = opening.open_batch(actor=cast.technician)
+    unnamed = picture(3)
+    waiting = arriving.begin(actor=cast.technician, batch=batch, path="no number.png", length=len(unnamed))
+    arriving.receive(actor=cast.technician, file=waiting, offset=0, body=io.BytesIO(unnamed), size=None)
     ids = {
         "case": case.pk,
         "patient": case.patient_id,
@@ -119,9 +124,9 @@ def world(cast: Cast, settings: Any, tmp_path: Any) -> Iterator[World]:
         "notice": Notice.objects.create(
             user=cast.pathologist.user, laboratory=cast.laboratory, event="case_alarm", case=case
         ).pk,
-        "upload": arriving.begin(
-            actor=cast.technician, batch=opening.open_batch(actor=cast.technician), path="a.jpg", length=5
-        ).upload,
+        "batch": batch.pk,
+        "upload": arriving.begin(actor=cast.technician, batch=batch, path="a.jpg", length=5).upload,
+        "waiting": waiting.pk,
         "view": saved_views.save(actor=cast.pathologist, name="Of the pathologist", chosen=Filter(view="late")).pk,
     }
     _, bare = tokens.issue(actor=cast.pathologist, name="bare", scopes=[], days=1)

@@ -62,6 +62,10 @@ class Progress:
         return self.waiting + self.reading
 
     @property
+    def time_left(self) -> timedelta | None:
+        return None if self.seconds_left is None else timedelta(seconds=self.seconds_left)
+
+    @property
     def is_moving(self) -> bool:
         return bool(self.receiving or self.checking or self.to_read)
 

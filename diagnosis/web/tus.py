@@ -140,7 +140,8 @@ def uploads(request: HttpRequest, actor: Actor, method: str) -> HttpResponse:
         raise Refused(refused.status, str(refused)) from refused
     except opening.BatchError as error:
         raise Refused(400, str(error)) from error
-    headers = {"Location": request.build_absolute_uri(reverse("upload", args=[file.upload]))}
+    # A path alone: behind a proxy the server does not always know the name and port that the client used.
+    headers = {"Location": reverse("upload", args=[file.upload])}
     if request.headers.get("Content-Type") == BODY and file.state == BatchFile.State.RECEIVING:
         _take(request, actor, file, 0)
         file.refresh_from_db()
