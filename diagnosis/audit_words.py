@@ -213,9 +213,11 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "draft.saved": lambda e: f"wrote the draft of the report: {_listed(_DRAFT, e.detail.get('fields'), 'draft')}",
     "report.signed": _report_signed,
     "report.amending": lambda e: (
-        f"opened the signed case for an amendment of version {e.detail.get('version', '1')}{_because(e)}"
+        f"opened the signed case for an amendment of version {e.detail.get('version', 'unknown')}{_because(e)}"
     ),
-    "report.amendment_cancelled": lambda e: f"cancelled the amendment; version {e.detail.get('version')} stands",
+    "report.amendment_cancelled": lambda e: (
+        f"cancelled the amendment; version {e.detail.get('version', 'unknown')} stands"
+    ),
     "template.saved": lambda e: (
         f"{'made' if e.detail.get('made') else 'changed'} the comment template “{e.detail.get('title', '')}”"
     ),
