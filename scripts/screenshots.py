@@ -1,7 +1,7 @@
 """Take the README's screenshots: `python scripts/screenshots.py [FOLDER]` (default `docs/images`).
 
-Starts a portal of its own with the rendered demo data, waits until everything is read, decides on a few images as a
-pathologist would, and photographs the pages at 1440 and 390 px, light and dark. Each file ends below 300 kB.
+Starts a portal of its own with the demo's cases and its weeks behind them, reviews a part of one case as a pathologist
+would, and photographs the pages at 1440 and 390 px, light and dark. Each file ends below 300 kB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tests.servers import chromium_binary  # noqa: E402
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 LARGEST = 300_000  # bytes
 SIZES = {1440: {"viewport": {"width": 1440, "height": 900}}, 390: {"viewport": {"width": 390, "height": 844}}}
-PATIENCE = 600  # seconds for all readings
 
 
 def main() -> None:
@@ -33,11 +32,10 @@ def main() -> None:
     portal = Portal()
     try:
         portal.prepare()
-        portal.manage("load_demo", "--url", portal.url)
         portal.start_web()
         portal.start_worker()
-        token = portal.credentials["api_token"]
-        portal.wait_for(lambda: is_read(portal, token), "the readings", seconds=PATIENCE, every=2.0)
+        print(portal.manage("load_demo", "--url", portal.url), flush=True)
+        (folder / "report-pdf.png").write_bytes(small(printed(portal)))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium_binary(), args=FLAGS)
             state = sign_in(browser, portal)
@@ -59,9 +57,16 @@ def main() -> None:
         portal.stop()
 
 
-def is_read(portal: Portal, token: str) -> bool:
-    cases = portal.get("/api/v1/cases/?page_size=100", token)[1]["results"]
-    return bool(cases) and all(case["status"] != "reading" for case in cases)
+def printed(portal: Portal) -> bytes:
+    """The first page of the amended report, as it comes out of the printer."""
+    file = portal.var / "page.png"
+    code = (
+        "from pathlib import Path; from diagnosis.models import Report; from diagnosis.reporting import pdf; "
+        "report = Report.objects.filter(kind='addendum').first(); "
+        f"Path({str(file)!r}).write_bytes(pdf.pages(report.content, site='https://portal.example', ppi=96)[0])"
+    )
+    portal.manage("shell", "-v", "0", "-c", code)
+    return file.read_bytes()
 
 
 def sign_in(browser: Browser, portal: Portal) -> dict[str, object]:
@@ -85,38 +90,63 @@ def review(browser: Browser, portal: Portal, state: dict[str, object]) -> dict[s
     context = browser.new_context(storage_state=state)  # type: ignore[arg-type]
     context.set_default_timeout(120_000)
     page = context.new_page()
-    page.goto(f"{portal.url}/")
-    page.locator("tr", has_text="think of APL").first.get_by_role("link").click()
-    page.locator("#gallery li.tile").first.wait_for()
-    case = page.url
-    images = [str(link.get_attribute("href")) for link in page.locator("#gallery li.tile > a").all()]
-    for image in images[:3]:
-        page.goto(portal.url + image)
-        page.locator("#agree").click()
-        page.locator(".decided-now").wait_for()
-    page.goto(f"{portal.url}/")
-    field_case = page.locator("tr", has_text="ALL pattern").first.get_by_role("link").get_attribute("href")
-    page.goto(f"{portal.url}{field_case}")
-    field = page.locator("#gallery li.tile > a").first.get_attribute("href")
+
+    def case_of(words: str, view: str = "") -> str:
+        page.goto(f"{portal.url}/?view={view}")
+        link = page.locator("tbody tr", has_text=words).first.get_by_role("link").first
+        return f"{portal.url}{str(link.get_attribute('href')).partition('?')[0]}"
+
+    case, fields = case_of("think of APL"), case_of("ALL pattern", "unassigned")
+    signed = case_of("Rendered Person 44", "signed")
+    page.goto(case, wait_until="load")
+    page.locator("#review-state", has_text="✓ Saved").wait_for()
+    page.keyboard.press("n")
+    for decided in range(1, 5):
+        page.keyboard.press("c")
+        page.locator("#gallery li.tile.decided").nth(decided - 1).wait_for()
+    page.locator("#review-state", has_text="✓ Saved").wait_for()
+    cell = str(page.locator("#gallery li.tile > a").nth(2).get_attribute("href"))
+    page.goto(fields)
+    field = str(page.locator("#gallery li.tile > a").first.get_attribute("href"))
+    page.goto(f"{signed}report/")
+    report = page.url
+    code = page.locator(".report-code code").nth(1).inner_text()[:16]
     context.close()
 
-    def worklist(page: Page) -> None:
-        page.goto(f"{portal.url}/", wait_until="networkidle")
+    def at(address: str, *, settle: int = 0, focus: str = "") -> Callable[[Page], None]:
+        def show(page: Page) -> None:
+            page.goto(address, wait_until="networkidle")
+            if focus:
+                page.locator(focus).evaluate("element => element.scrollIntoView({block: 'start'})")
+            page.wait_for_timeout(settle)
 
-    def case_page(page: Page) -> None:
-        page.goto(case, wait_until="networkidle")
+        return show
 
-    def image_page(page: Page) -> None:
-        page.goto(f"{portal.url}{field}", wait_until="networkidle")
-        page.wait_for_timeout(1_500)
+    def reviewing(page: Page) -> None:
+        at(case)(page)
+        page.locator("#gallery").evaluate("element => element.scrollIntoView({block: 'start'})")
+        page.keyboard.press("n")
+        page.keyboard.press("Shift+ArrowRight")
+        page.wait_for_timeout(500)
 
     def heat_map(page: Page) -> None:
-        page.goto(portal.url + images[1], wait_until="networkidle")
+        page.goto(portal.url + cell, wait_until="networkidle")
         with page.expect_response(lambda answer: "/heat/" in answer.url):
             page.get_by_label("Heat map", exact=True).check()
         page.wait_for_timeout(1_500)
 
-    return {"worklist": worklist, "case": case_page, "image": image_page, "heat-map": heat_map}
+    return {
+        "worklist": at(f"{portal.url}/"),
+        "case": at(case),
+        "review": reviewing,
+        "image": at(portal.url + field, settle=1_500),
+        "heat-map": heat_map,
+        "compare": at(f"{portal.url}{cell.partition('?')[0]}compare/", settle=2_000),
+        "report": at(report),
+        "verify": at(f"{portal.url}/verify/{code}/"),
+        "laboratory": at(f"{portal.url}/laboratory/"),
+        "figures": at(f"{portal.url}/laboratory/", focus="#agreement"),
+    }
 
 
 def small(png: bytes) -> bytes:

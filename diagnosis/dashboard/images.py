@@ -18,7 +18,7 @@ from mlcore.bundle import TASKS
 
 PAGE = 48
 _CHUNK = 400
-_LOOKED_AT = 4_000  # decisions for one page at most, so that a rare pair in a long year still answers at once
+_LOOKED_AT = 2_000  # decisions for one page at most, so that a rare pair in a long year still answers at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from django.db.models import Case as Choose
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q, Sum, Value, When
+from django.db.models import Count, Min, Q, Sum
 from django.db.models.functions import TruncDate
+from django.utils import timezone
 
 from accounts.models import Laboratory, Role, User
 from diagnosis.assessment.statistics import wilson
@@ -123,17 +124,14 @@ def _opened(laboratory: Laboratory, period: Period) -> list[tuple[date, Volume]]
     return [(day, Volume(cases=n, urgent=urgent, images=images)) for day, n, urgent, images in rows]
 
 
-def _first_signatures(laboratory: Laboratory, period: Period) -> list[tuple[date, str, timedelta, bool]]:
-    rows = (
-        Report.objects.filter(_within(period, "signed_at"), version=1, case__laboratory=laboratory)
-        .order_by()
-        .annotate(
-            day=TruncDate("signed_at"),
-            took=ExpressionWrapper(F("signed_at") - F("case__created_at"), output_field=DurationField()),
-            in_time=Choose(When(signed_at__lte=F("case__due_at"), then=Value(True)), default=Value(False)),
-        )
-    )
-    return list(rows.values_list("day", "case__priority", "took", "in_time"))
+def _first_signatures(laboratory: Laboratory, period: Period) -> Iterator[tuple[date, str, timedelta, bool]]:
+    # Plain columns: a hundred thousand computed ones take the database and Django longer than Python.
+    rows = Report.objects.filter(_within(period, "signed_at"), version=1, case__laboratory=laboratory).order_by()
+    zone = timezone.get_current_timezone()
+    for signed, priority, opened, due in rows.values_list(
+        "signed_at", "case__priority", "case__created_at", "case__due_at"
+    ):
+        yield signed.astimezone(zone).date(), priority, signed - opened, signed <= due
 
 
 def _later_versions(laboratory: Laboratory, period: Period) -> list[tuple[date, int]]:
