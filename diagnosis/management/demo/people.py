@@ -30,7 +30,7 @@ PARTICULARS = {
     "address": "Invented Street 1\n00000 Nowhere",
     "phone": "+00 000 000000",
     "director": "Dr Demo Director (invented)",
-    "accreditation": "none: a demonstration",
+    "accreditation": "Not accredited: a demonstration",
 }
 
 
