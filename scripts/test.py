@@ -14,7 +14,14 @@ sys.path.insert(0, str(ROOT))
 from tests import servers  # noqa: E402
 
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-STEPS = ["tests/accounts", "tests/diagnosis", "tests/api", "tests/test_permissions.py"]
+STEPS = [
+    "tests/accounts",
+    "tests/diagnosis",
+    "tests/api",
+    "tests/fhir",
+    "tests/test_permissions.py",
+    "tests/test_blinding.py",
+]
 
 
 def main() -> int:
