@@ -184,6 +184,9 @@ window.addEventListener("beforeunload", (event) => {
   if (sending.active.some((transfer) => !transfer.kept)) event.preventDefault();
 });
 
+// Chosen before this script was there.
+if (files.files.length) files.dispatchEvent(new Event("change"));
+
 const before = await kept(batch);
 for (const each of before) {
   const transfer = sending.add(each.file, each.path, each.replaces);
