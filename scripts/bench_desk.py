@@ -83,14 +83,15 @@ def measured() -> dict[str, dict[str, object]]:
     draw = random.Random(7)
     figures: dict[str, dict[str, object]] = {}
     for name, looks in (("worklist_p95_ms", list_looks), ("case_page_p95_ms", case_looks)):
-        times = ask(clients, [looks(draw) for _ in range(LOOKS)])
+        times, on_cpu = ask(clients, [looks(draw) for _ in range(LOOKS)])
         values = sorted(value for sort in times.values() for value in sort)
         p95 = statistics.quantiles(values, n=20)[-1]
         load = os.getloadavg()[0]
         note = (
             f"server time through all middleware, {len(values)} looks, median {statistics.median(values):.0f} ms, "
-            f"longest {values[-1]:.0f} ms; {CASES:,} cases, {IMAGES:,} images, PostgreSQL, one process, "
-            f"{os.cpu_count()} cores"
+            f"longest {values[-1]:.0f} ms, 95 % kept a core busy for at most "
+            f"{statistics.quantiles(on_cpu, n=20)[-1]:.0f} ms; {CASES:,} cases, {IMAGES:,} images, PostgreSQL, one "
+            f"process, {os.cpu_count()} cores"
             + (f" with other work on them (load {load:.1f}, measured at nice {os.nice(0)})" if load > 1.5 else "")
         )
         figures[name] = {"value": round(p95, 1), "unit": "ms", "note": note}
@@ -100,19 +101,33 @@ def measured() -> dict[str, dict[str, object]]:
     return figures
 
 
-def ask(clients: list[object], looks: list[Look]) -> dict[str, list[float]]:
-    """Milliseconds by sort of look; each is checked to be a page. The first fifth only warms up, and is asked again."""
-    times: dict[str, list[float]] = defaultdict(list)
+def ask(clients: list[object], looks: list[Look]) -> tuple[dict[str, list[float]], list[float]]:
+    """Milliseconds by sort of look, and how many of them Python and PostgreSQL were on a core for each look.
+
+    Each look is checked to be a page. The first fifth only warms up, and is asked again.
+    """
+    from django.db import connection
+
+    times, on_cpu = defaultdict[str, list[float]](list), list[float]()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
+
+    def busy() -> float:
+        at_postgres = int(backend.read_text().split()[0]) / 1e6 if backend.exists() else 0.0
+        return time.process_time() * 1000 + at_postgres
+
     for number, (sort, path) in enumerate(looks[: len(looks) // 5] + looks):
         client = clients[number % len(clients)]
-        began = time.perf_counter()
+        was_busy, began = busy(), time.perf_counter()
         answer = client.get(path)  # type: ignore[attr-defined]
-        taken = (time.perf_counter() - began) * 1000
+        taken, worked = (time.perf_counter() - began) * 1000, busy() - was_busy
         if answer.status_code != 200:
             raise RuntimeError(f"{path} answered {answer.status_code}")
         if number >= len(looks) // 5:
             times[sort].append(taken)
-    return times
+            on_cpu.append(worked)
+    return times, on_cpu
 
 
 def list_looks(draw: random.Random) -> Look:

@@ -25,6 +25,7 @@ from diagnosis.models import (
     Decision,
     ModelRelease,
     Patient,
+    Report,
     SecondOpinion,
     SmearImage,
 )
@@ -145,6 +146,15 @@ def seed(*, cases: int, images: int) -> Laboratory:
             ClinicalData, f"generate_series(1, {cases}) g",
             case_id="g", wbc="4 + g % 60", haemoglobin="8 + g % 9", platelets="40 + g % 300",
             updated_by_id=technician,
+        )  # fmt: skip
+        sql.insert(
+            Report, f"generate_series(1, {cases - cases // OPEN_IN}) g",
+            case_id="g", version="1", kind="'original'", content_hash="md5('c' || g) || md5('d' || g)", pdf="''::bytea",
+            pdf_sha256="md5('f' || g) || md5('e' || g)", signed_by_id=f"{first} + g % {PATHOLOGISTS}",
+            content=f"""jsonb_build_object('comment', '', 'diagnosis', jsonb_build_object('shown', 'AML'), 'images',
+                (SELECT jsonb_agg(jsonb_build_object('id', i))
+                 FROM generate_series(g * {each} - {each - 1}, g * {each}) i))""",  # noqa: S608
+            signed_at=f"{opened} + interval '1 minute' * (60 + g % 2400)", signed_with="'password'",
         )  # fmt: skip
         sql.insert(
             SecondOpinion, f"generate_series(20, {cases}, 20) g",
