@@ -77,7 +77,7 @@ class TestAppendOnly:
     @pytest.mark.parametrize("kept", ["sequence", "id"])
     def test_displacing_by_either_key_is_refused(self, cast: Cast, kept: str) -> None:
         if connection.vendor != "sqlite":
-            return self._refused(cast, "SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE diagnosis_auditevent")
+            return self._refused(cast, "SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE diagnosis_auditevent CASCADE")
         columns = [field.column for field in AuditEvent._meta.concrete_fields]
         changed = {"sequence": "id", "id": "sequence"}[kept]
         values = ", ".join(f"{c} + 1000" if c == changed else c for c in columns)
