@@ -130,6 +130,7 @@ def test_a_case_is_reviewed_by_keyboard_alone(visitor: Visitor, portal: Portal, 
     page.locator(f"#open-{b2}").focus()
     key("o")
     expect(page.locator("#withdraw")).to_be_visible()
+    page.wait_for_load_state("load")  # its keys are there
     key("w")
     expect(page.locator("#save-state")).to_have_text("✓ Saved")
     expect(page.locator(".decided-now")).to_have_count(0)

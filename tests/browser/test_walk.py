@@ -92,7 +92,9 @@ def test_worklist_follows_what_is_being_read(
     portal.kill("worker")
     try:
         portal.upload(case, (smears / "reactive-0.jpg").read_bytes(), "reactive-0.jpg")
-        page = visitor("pathologist").go("/")
+        visit = visitor("pathologist")
+        accession = visit.go(f"/cases/{case}/").locator("h1").inner_text()
+        page = visit.go(f"/?q={accession}")
         page.evaluate("window.notReloaded = true")
         row = page.locator(f"#case-{case}")
         expect(row).to_contain_text("reading 0 of 1")
