@@ -38,11 +38,23 @@ function schedule(delay) {
 
 function apply(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
+  const put = heldInPlace();
   for (const part of fresh.querySelectorAll("[data-live][id]")) {
     const old = document.getElementById(part.id);
     if (!old || isBeingFilled(old)) continue;
     window.Idiomorph.morph(old, part, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: keepOpen } });
   }
+  put();
+}
+
+// What has the focus and is in sight stays where it is on the screen, however much grows or goes around it.
+function heldInPlace() {
+  const focused = document.activeElement;
+  const before = focused?.closest("[data-live]") ? focused.getBoundingClientRect() : null;
+  if (!before || before.bottom < 0 || before.top > window.innerHeight) return () => {};
+  return () => {
+    if (focused.isConnected) window.scrollBy({ top: focused.getBoundingClientRect().top - before.top, behavior: "instant" });
+  };
 }
 
 // A form that somebody types in, or has typed in, is left alone.
