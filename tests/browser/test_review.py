@@ -47,6 +47,7 @@ def test_keyboard_alone(visitor: Visitor, read_case: list[int]) -> None:
     key("/")
     expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("R-1")
+    expect(page).to_have_url(re.compile("q=R-1"), timeout=PATIENCE)  # the list that was found stands
     expect(page.locator("tbody tr")).to_have_count(1, timeout=PATIENCE)
     page.locator("#q").press("Tab")
     for _ in range(20):
