@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from diagnosis import queue, registry
+from diagnosis import registry, watching
 from diagnosis.models import Analysis, ModelRelease
 from mlcore.bundle import TASKS, BundleError
 
@@ -79,8 +79,8 @@ def _broker() -> tuple[bool, str]:
 
 
 def _workers() -> tuple[bool, str]:
-    seen = queue.workers_seen()
-    return seen > 0, f"{seen} seen within {queue.worker_silence():.0f} s"
+    seen = watching.workers_seen()
+    return seen > 0, f"{seen} seen within {watching.worker_silence():.0f} s"
 
 
 def _models() -> tuple[bool, str]:
@@ -119,7 +119,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 class _FromDatabase:
     def collect(self) -> Iterable[Metric]:
-        counts = queue.counts()
+        counts = watching.counts()
         depth = GaugeMetricFamily("leukolens_queue_depth", "Analyses that wait or are being read.", labels=["state"])
         depth.add_metric(["queued"], counts.queued)
         depth.add_metric(["running"], counts.running)
@@ -129,8 +129,8 @@ class _FromDatabase:
         )
         yield GaugeMetricFamily(
             "leukolens_workers_seen",
-            f"Worker processes heard of within {queue.worker_silence():.0f} s.",
-            counts.workers_seen,
+            f"Worker processes heard of within {watching.worker_silence():.0f} s.",
+            watching.workers_seen(),
         )
         yield _outcomes()
         yield _speed()

@@ -19,13 +19,13 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
-from diagnosis import assessment, audit
+from diagnosis import assessment, audit, watching
 from diagnosis.assessment.telling import tell_failed
-from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
+from diagnosis.models import Analysis, Case, ModelRelease, SmearImage
 from diagnosis.waking import wake_workers
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ READING_STAGES = (ModelRelease.Stage.ACTIVE, ModelRelease.Stage.SHADOW)
 #: Rows locked beyond the limit of a claim, so that the last image of a batch comes with all of its analyses.
 _MARGIN = 16
 _SWEEP_AT_ONCE = 1_000
-_FORGET_WORKERS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +65,6 @@ class Swept:
     reclaimed: int  # back in the queue after a lost lease
     exhausted: int  # failed: their attempts are used up
     waiting: int  # analyses that can be claimed now
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
-    queued: int
-    running: int
-    done: int
-    failed: int
-    oldest_seconds: float  # how long the oldest unfinished analysis has waited; 0 where nothing waits
-    workers_seen: int
 
 
 def enqueue(image: SmearImage) -> list[Analysis]:
@@ -299,11 +288,11 @@ def sweep() -> Swept:
     now = timezone.now()
     reclaimed, exhausted = _reclaim(Q(leased_until__lt=now))
     _hand_over_retired()
-    WorkerSeen.objects.filter(seen_at__lt=now - _FORGET_WORKERS).delete()
+    watching.forget_workers()
     waiting = _claimable(timezone.now()).count()  # what was just reclaimed among it
     if waiting:
         batches = -(-waiting // settings.ANALYSIS_BATCH_MAX)
-        wake_workers(min(batches, max(1, _workers_seen(now).count())))
+        wake_workers(min(batches, max(1, watching.workers_seen())))
     return Swept(reclaimed, exhausted, waiting)
 
 
@@ -362,44 +351,3 @@ def _hand_over_retired() -> None:
         new = ModelRelease.objects.filter(task=old.task, network=old.network, stage=ModelRelease.Stage.ACTIVE).first()
         if new is not None:
             hand_over(old=old, new=new)
-
-
-def heartbeat(*, worker: str, engine: str) -> None:
-    """Note that a worker process lives. `engine`: what it reads with, e.g. "onnxruntime cpu"."""
-    now = timezone.now()
-    if not WorkerSeen.objects.filter(name=worker).update(seen_at=now, engine=engine):
-        WorkerSeen.objects.update_or_create(name=worker, defaults={"seen_at": now, "engine": engine, "started_at": now})
-
-
-def farewell(*, worker: str) -> None:
-    """A worker process ends in good order."""
-    WorkerSeen.objects.filter(name=worker).delete()
-
-
-def _workers_seen(now: datetime) -> QuerySet[WorkerSeen]:
-    return WorkerSeen.objects.filter(seen_at__gte=now - timedelta(seconds=worker_silence()))
-
-
-def worker_silence() -> float:
-    """Seconds after which a worker process that said nothing counts as gone."""
-    return max(15.0, 3.0 * settings.WORKER_HEARTBEAT)
-
-
-def workers_seen() -> int:
-    """How many worker processes live."""
-    return _workers_seen(timezone.now()).count()
-
-
-def counts() -> QueueCounts:
-    """How many analyses are in each state, how long the oldest waits, and how many worker processes live."""
-    now = timezone.now()
-    by_state = dict(Analysis.objects.order_by().values_list("state").annotate(n=Count("pk")))
-    oldest = Analysis.objects.filter(state__in=(State.QUEUED, State.RUNNING)).aggregate(at=Min("queued_at"))["at"]
-    return QueueCounts(
-        queued=by_state.get(State.QUEUED, 0),
-        running=by_state.get(State.RUNNING, 0),
-        done=by_state.get(State.DONE, 0),
-        failed=by_state.get(State.FAILED, 0),
-        oldest_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
-        workers_seen=_workers_seen(now).count(),
-    )

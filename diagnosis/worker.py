@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from diagnosis import analysis, checks, queue
+from diagnosis import analysis, checks, queue, watching
 from diagnosis.models import Analysis
 
 logger = logging.getLogger(__name__)
@@ -55,14 +55,14 @@ def begin(**_: Any) -> None:
 @worker_process_shutdown.connect
 def end(**_: Any) -> None:
     _stopping.set()
-    queue.farewell(worker=name())
+    watching.farewell(worker=name())
 
 
 def _beat_until_stopped() -> None:
     """Say every WORKER_HEARTBEAT seconds that this process lives, also in the midst of a long batch."""
     while True:
         try:
-            queue.heartbeat(worker=name(), engine=analysis.engine_name())
+            watching.heartbeat(worker=name(), engine=analysis.engine_name())
         except Exception as error:  # a database that restarts must not end the heartbeat
             logger.warning("No heartbeat this time: %s", error)
         finally:

@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
-from diagnosis import audit, queue
+from diagnosis import audit, queue, watching
 from diagnosis.batches import arriving, settling, store
 from diagnosis.batches.opening import NEEDS
 from diagnosis.models import Analysis, Batch, BatchFile, SmearImage
@@ -98,7 +98,7 @@ def progress(batch: Batch) -> Progress:
         failed=failed,
         retryable=files.filter(state=State.REJECTED, code__in=settling.TRANSIENT).count(),
         seconds_left=_seconds_left(batch, waits) if waits else None,
-        no_worker=bool(waits or by_state[State.RECEIVED]) and not queue.counts().workers_seen,
+        no_worker=bool(waits or by_state[State.RECEIVED]) and not watching.workers_seen(),
     )
 
 

@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Mi
 from django.db.models.functions import TruncHour
 
 from accounts.models import Laboratory
-from diagnosis import queue
+from diagnosis import watching
 from diagnosis.dashboard.period import Period
 from diagnosis.models import Analysis, OutgoingMail, WorkerSeen
 
@@ -76,7 +76,7 @@ def machine(*, laboratory: Laboratory, period: Period) -> Machine:
         failed=Count("id", filter=Q(state=OutgoingMail.State.FAILED)),
         oldest=Min("created_at", filter=waiting),
     )
-    silence = timedelta(seconds=queue.worker_silence())
+    silence = timedelta(seconds=watching.worker_silence())
     workers = [
         Worker(seen.name, seen.engine, seen.started_at, seen.seen_at, seen.seen_at >= period.now - silence)
         for seen in WorkerSeen.objects.order_by("name")

@@ -89,7 +89,7 @@ class Analysis(models.Model):
 
 
 class WorkerSeen(models.Model):
-    """A worker process and when it last said that it lives. Written by `diagnosis.queue.heartbeat`."""
+    """A worker process and when it last said that it lives. Written by `diagnosis.watching.heartbeat`."""
 
     name = models.CharField(max_length=120, primary_key=True)
     engine = models.CharField(max_length=40, blank=True)

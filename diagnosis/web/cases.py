@@ -16,7 +16,7 @@ from django.views.decorators.http import condition, require_safe
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action, visible
-from diagnosis import audit, queue, worklist
+from diagnosis import audit, watching, worklist
 from diagnosis.models import Analysis, Case, ReportDraft
 from diagnosis.web import clinical, opinions
 from diagnosis.web.forms import UploadForm
@@ -65,7 +65,7 @@ def _version(request: PageRequest, case_id: int) -> str | None:
         case.images.count(),
         list(states),
         audit.history(case).values_list("pk").first(),
-        queue.workers_seen() > 0,
+        watching.workers_seen() > 0,
         timezone.now().replace(second=0, microsecond=0),
     )
     return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
@@ -117,7 +117,7 @@ def case_context(request: PageRequest, found: Case) -> dict[str, Any]:
         "failed": sum(row.status == "failed" for row in rows),
         "undecided": sum(row.decision is None for row in rows),
         "poll": POLL if waiting else WATCH,
-        "no_worker": bool(waiting) and not queue.workers_seen(),
+        "no_worker": bool(waiting) and not watching.workers_seen(),
         "history": history,
         "clinical": clinical.card(found, rows),
         "second": opinions.card(request, found),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
-from diagnosis import audit, intake, queue, review, worklist
+from diagnosis import audit, intake, queue, review, watching, worklist
 from diagnosis.models import Decision, SmearImage
 from diagnosis.web.forms import KindForm, ScaleForm
 from diagnosis.web.lists import POLL
@@ -57,7 +57,7 @@ def image_context(row: worklist.ImageRow) -> dict[str, Any]:
         "maps": [opinion for opinion in opinions if opinion["ranked"]],
         "warnings": [*(row.reading.warnings if row.reading else ()), *row.image.quality.get("warnings", ())],
         "poll": POLL if waiting else 0,
-        "no_worker": waiting and not queue.workers_seen(),
+        "no_worker": waiting and not watching.workers_seen(),
         "labels": TASKS[row.image.kind],
         "scale_words": _scale(row.image),
         "decisions": [] if row.image.case.blinded else list(row.image.decisions.select_related("decided_by")),

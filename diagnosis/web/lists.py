@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
-from diagnosis import holding, listing, queue, saved_views
+from diagnosis import holding, listing, saved_views, watching
 from diagnosis.assessment.words import FLAG_WORDS
 from diagnosis.listing import Filter
 from diagnosis.models import Case, SavedView
@@ -158,7 +158,7 @@ def _list(request: PageRequest, chosen: Filter, cases: list[Case]) -> dict[str, 
         "opinions": listing.opinions(actor=request.actor, cases=cases),
         "rows": ",".join(str(case.pk) for case in cases),
         "poll": POLL if reading else CALM_POLL if cases else 0,
-        "no_worker": reading and not queue.workers_seen(),
+        "no_worker": reading and not watching.workers_seen(),
     }
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from diagnosis import health, queue, registry
+from diagnosis import health, queue, registry, watching
 from diagnosis.models import Analysis
 from mlcore.bundle import BundleError
 from tests.cast import Cast
@@ -47,7 +47,7 @@ def test_readyz_names_each_part_that_is_missing(client: Client, db: None, loadab
     assert "field" in first.json()["models"]["detail"]
 
     make_release("field", "cnn")
-    queue.heartbeat(worker="w:1", engine="onnxruntime cpu")
+    watching.heartbeat(worker="w:1", engine="onnxruntime cpu")
     assert client.get("/readyz").json()["ready"] is True
 
     loadable.remove("field-cnn")
@@ -84,7 +84,7 @@ def test_metrics_are_counted_from_the_database(
         queue.complete(batch_token=batch.token, analysis_id=analysis.pk, result=RESULT)
     queue.fail(batch_token=batch.token, analysis_ids=[batch.analyses[3].pk], error="x", final=True)
     Analysis.objects.filter(state="queued").update(queued_at=timezone.now() - timedelta(seconds=77))
-    queue.heartbeat(worker="w:1", engine="")
+    watching.heartbeat(worker="w:1", engine="")
 
     with django_assert_max_num_queries(8):  # type: ignore[operator]
         answer = client.get("/metrics")

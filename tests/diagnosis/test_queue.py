@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections import Counter
@@ -10,10 +11,11 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from diagnosis import assessment, queue
+from diagnosis import assessment, queue, watching
 from diagnosis.models import Analysis, Case, ModelRelease, SmearImage, WorkerSeen
 from tests.cast import Cast
 from tests.smears import make_image, make_release
@@ -303,7 +305,7 @@ def test_sweep_leaves_living_leases_alone_and_wakes_for_what_waits(
     waiting(case, 10)
     queue.claim(worker="a:1")
     for number in range(3):
-        queue.heartbeat(worker=f"a:{number}", engine="onnxruntime cpu")
+        watching.heartbeat(worker=f"a:{number}", engine="onnxruntime cpu")
     assert queue.sweep() == queue.Swept(reclaimed=0, exhausted=0, waiting=16)
     assert wakes == [3], "one message for each worker seen, and no more than there are batches"
 
@@ -346,22 +348,47 @@ def test_a_person_retries_what_failed(cast: Cast, case: Case, wakes: list[int], 
 
 
 def test_counts(case: Case) -> None:
-    assert queue.counts() == queue.QueueCounts(0, 0, 0, 0, 0.0, 0)
+    assert watching.counts() == watching.QueueCounts(0, 0, 0, 0.0)
     waiting(case, 3)
     batch = queue.claim(worker="w", limit=4)
     queue.complete(batch_token=batch.token, analysis_id=batch.analyses[0].pk, result=RESULT)
     queue.fail(batch_token=batch.token, analysis_ids=[batch.analyses[1].pk], error="x", final=True)
     Analysis.objects.filter(state=State.QUEUED).update(queued_at=timezone.now() - timedelta(seconds=90))
-    queue.heartbeat(worker="w", engine="")
-    queue.heartbeat(worker="w", engine="torch cuda")
-    queue.heartbeat(worker="gone", engine="torch cuda")
-    WorkerSeen.objects.filter(name="gone").update(seen_at=timezone.now() - timedelta(seconds=60))
-    seen = queue.counts()
-    assert (seen.queued, seen.running, seen.done, seen.failed, seen.workers_seen) == (2, 2, 1, 1, 1)
+    # What has ended keeps nobody waiting, however long ago it was asked for.
+    ended = Analysis.objects.filter(state__in=(State.DONE, State.FAILED))
+    assert ended.update(queued_at=timezone.now() - timedelta(days=9)) == 2
+    seen = watching.counts()
+    assert (seen.queued, seen.running, seen.failed) == (2, 2, 1)
     assert 89 < seen.oldest_seconds < 100
+
+
+def test_counting_reads_nothing_that_is_done(case: Case) -> None:
+    waiting(case, 2)
+    with CaptureQueriesContext(connection) as asked:
+        watching.counts()
+    (sql,) = (query["sql"] for query in asked)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # with four rows a planner would read them all
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}")
+        plan = " ".join(str(row) for row in cursor.fetchall())
+    assert "analysis_by_state" in plan
+    assert not re.search(r"Seq Scan|SCAN diagnosis_analysis", plan), plan
+    assert "done" not in sql
+
+
+def test_workers_that_live_are_seen(db: None) -> None:
+    watching.heartbeat(worker="w", engine="")
+    watching.heartbeat(worker="w", engine="torch cuda")
+    for name, seconds in (("gone", 60), ("forgotten", 90_000)):
+        watching.heartbeat(worker=name, engine="torch cuda")
+        WorkerSeen.objects.filter(name=name).update(seen_at=timezone.now() - timedelta(seconds=seconds))
+    assert watching.workers_seen() == 1
     assert WorkerSeen.objects.get(name="w").engine == "torch cuda"
-    queue.farewell(worker="w")
-    assert queue.counts().workers_seen == 0
+    queue.sweep()
+    assert set(WorkerSeen.objects.values_list("name", flat=True)) == {"w", "gone"}
+    watching.farewell(worker="w")
+    assert watching.workers_seen() == 0
 
 
 def test_a_claim_costs_the_same_for_many_as_for_few(case: Case, django_assert_max_num_queries: object) -> None:
