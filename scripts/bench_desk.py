@@ -3,7 +3,8 @@
     python scripts/bench_desk.py            (called by `make bench`; BENCH_CASES and BENCH_IMAGES make it smaller)
 
 Seeds a PostgreSQL of its own, asks the real pages through all middleware as pathologists would (views, filters,
-searches, pages, opened cases) and adds `worklist_p95_ms` and `case_page_p95_ms` to `var/bench.json`.
+searches, pages, opened cases) and adds `worklist_p95_ms` and `case_page_p95_ms` to `var/bench.json`. Then it looks at
+the laboratory's figures, which are printed only.
 """
 
 from __future__ import annotations
@@ -66,12 +67,14 @@ def measured() -> dict[str, dict[str, object]]:
     from django.test import Client
 
     from accounts.models import Role, User
+    from diagnosis.dashboard import tally
+    from diagnosis.dashboard.period import PERIODS
 
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.SECURE_SSL_REDIRECT = False
     call_command("migrate", verbosity=0)
     began = time.perf_counter()
-    seed(cases=CASES, images=IMAGES)
+    laboratory = seed(cases=CASES, images=IMAGES)
     connection.close()  # with what the seeding had set
     print(f"seeded {CASES:,} cases and {IMAGES:,} images in {time.perf_counter() - began:.0f} s", flush=True)
     clients = []
@@ -98,6 +101,12 @@ def measured() -> dict[str, dict[str, object]]:
         print(f"{name:28}{p95:10.1f} {'ms':10} {note}", flush=True)
         for sort, taken in sorted(times.items(), key=lambda item: -max(item[1])):
             print(f"    {sort:26} n {len(taken):4}  median {statistics.median(taken):6.1f}  longest {max(taken):6.1f}")
+    began = time.perf_counter()
+    days = tally(laboratory=laboratory)
+    print(f"counted the decisions of {days} days in {time.perf_counter() - began:.1f} s")
+    times, _ = ask(clients, [(f"figures of {days} days", f"/laboratory/?days={days}") for days in PERIODS] * 5)
+    for sort, taken in times.items():
+        print(f"    {sort:26} n {len(taken):4}  median {statistics.median(taken):6.1f}  longest {max(taken):6.1f}")
     return figures
 
 

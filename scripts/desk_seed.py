@@ -29,6 +29,7 @@ from diagnosis.models import (
     SecondOpinion,
     SmearImage,
 )
+from diagnosis.vocabulary import DIAGNOSES
 from mlcore.bundle import MALIGNANT, TASKS
 
 PATHOLOGISTS = 12
@@ -77,18 +78,25 @@ def seed(*, cases: int, images: int) -> Laboratory:
             labels=("text", [label for labels in SMEARS for label in _shown(labels, each)]),
             assessments=("jsonb", [json.dumps(smear) for smear in smears]),
             probabilities=("jsonb", [json.dumps(_probabilities(label)) for label in TASKS["cell"]]),
-            classes=("text", list(TASKS["cell"])),
+            classes=("text", list(TASKS["cell"])), diagnoses=("text", list(DIAGNOSES)),
         )  # fmt: skip
         sql.insert(
             Patient, f"generate_series(1, {cases * 4 // 5}) g",
-            laboratory_id=laboratory.pk, created_at="now()", mrn="lpad((g * 7919 % 10000000)::text, 7, '0')",
+            laboratory_id=laboratory.pk, created_at="now() - interval '2 years'",
+            mrn="lpad((g * 7919 % 10000000)::text, 7, '0')",
             name=f"{{stems}}[1 + {_drawn('g', len(STEMS))}] || {{ends}}[1 + {_drawn('g + 1000000', len(ENDS))}]"
             f" || ', ' || {{forenames}}[1 + {_drawn('g + 2000000', len(FORENAMES))}]",
             birth_date="date '1930-01-01' + (g * 37 % 30000)::int",
         )  # fmt: skip
         is_open = f"(g > {cases} - {cases // OPEN_IN})"
         sort = f"(1 + g % {len(SMEARS)} + CASE WHEN {is_open} AND g % 3 > 0 THEN 0 ELSE {len(SMEARS)} END)"
-        opened = f"(now() - interval '1 minute' * ({cases} - g) * 5)"
+        case_of, place = f"(1 + (g - 1) / {each})", f"((g - 1) % {each})"
+        opened, signed = _times("g", cases)
+        # Each image comes a second after the one before it, is read within half a minute, and is decided on in the
+        # quarter of an hour before its case is signed.
+        its_case_opened, its_case_signed = _times(case_of, cases)
+        uploaded = f"({its_case_opened} + interval '1 second' * {place})"
+        decided = f"({its_case_signed} - interval '15 minutes' * ({each} - {place}) / {each})"
         sql.insert(
             Case, f"generate_series(1, {cases}) g",
             laboratory_id=laboratory.pk, patient_id=f"1 + {_drawn('g', cases * 4 // 5)}",
@@ -100,7 +108,7 @@ def seed(*, cases: int, images: int) -> Laboratory:
             f" WHEN g % 3 = 0 THEN 'reviewed' WHEN g % 200 = 2 THEN 'attention' ELSE 'ready' END",
             held_by_id=f"CASE WHEN NOT {is_open} OR g % 4 = 0 THEN {first} + g % {PATHOLOGISTS} END",
             held_at=f"CASE WHEN NOT {is_open} OR g % 4 = 0 THEN {opened} + interval '2 h' END",
-            signed_at=f"CASE WHEN NOT {is_open} THEN {opened} + interval '1 minute' * (60 + g % 2400) END",
+            signed_at=f"CASE WHEN NOT {is_open} THEN {signed} END",
             report_version=f"CASE WHEN {is_open} THEN 0 ELSE 1 END",
             image_count=each, malignant=f"({{assessments}}[{sort}] #>> '{{malignant,value}}')::float",
             assessment=f"{{assessments}}[{sort}]",
@@ -113,27 +121,28 @@ def seed(*, cases: int, images: int) -> Laboratory:
         label = f"{{labels}}[1 + (1 + (g - 1) / {each}) % {len(SMEARS)} * {each} + (g - 1) % {each}]"
         sql.insert(
             SmearImage, f"generate_series(1, {cases * each}) g",
-            case_id=f"1 + (g - 1) / {each}", kind="'cell'", kind_source="'told'", kind_confidence="0.99",
+            case_id=case_of, kind="'cell'", kind_source="'told'", kind_confidence="0.99",
             original_name="'smear-' || g || '.jpg'", received_sha256="md5(g::text) || md5('r' || g)",
             stored_sha256="md5('s' || g) || md5('t' || g)", file="'images/' || md5('s' || g) || '.jpg'",
             format="'JPEG'", received_format="'JPEG'", byte_size="48000", width="192", height="192", via="'api'",
             quality="'{\"focus\": 0.8, \"brightness\": 0.7, \"contrast\": 0.4, \"warnings\": []}'::jsonb",
             um_per_pixel="0.1", uploaded_by_id=technician,
-            uploaded_at=f"now() - interval '1 minute' * ({cases} - g / {each}) * 5",
+            uploaded_at=uploaded,
         )  # fmt: skip
         sql.insert(
             Analysis,
             f"generate_series(1, {cases * each}) g, unnest(ARRAY{releases}) release,"
             f" LATERAL (SELECT array_position({{classes}}, {label}) AS class) l",
             image_id="g", release_id="release", state="'done'", attempts="1", engine="'onnxruntime'",
-            worker="'worker-1'", seconds="0.02", novelty="0.2", novel="false", queued_at="now()", started_at="now()",
-            finished_at="now()", probabilities="{probabilities}[l.class]",
+            worker="'worker-1'", seconds="0.02", novelty="0.2", novel="false", queued_at=uploaded,
+            started_at=f"{uploaded} + interval '20 seconds'", finished_at=f"{uploaded} + interval '21 seconds'",
+            probabilities="{probabilities}[l.class]",
             malignant=f"CASE WHEN {label} IN ('blast', 'promyelocyte') THEN 0.95 ELSE 0.02 END",
         )  # fmt: skip
         sql.insert(
             Decision, f"generate_series(1, {(cases - cases // OPEN_IN) * each}) g",
             image_id="g", verdict="'agree'", label=label, reading_label=label,
-            decided_by_id=f"{first} + g / {each} % {PATHOLOGISTS}", decided_at="now()",
+            decided_by_id=f"{first} + {case_of} % {PATHOLOGISTS}", decided_at=decided,
         )  # fmt: skip
         sql.insert(
             AuditEvent, f"generate_series(1, {cases}) g, generate_series(1, 6) n",
@@ -145,7 +154,7 @@ def seed(*, cases: int, images: int) -> Laboratory:
         sql.insert(
             ClinicalData, f"generate_series(1, {cases}) g",
             case_id="g", wbc="4 + g % 60", haemoglobin="8 + g % 9", platelets="40 + g % 300",
-            updated_by_id=technician,
+            updated_by_id=technician, updated_at=f"{opened} + interval '30 minutes'",
         )  # fmt: skip
         sql.insert(
             Report, f"generate_series(1, {cases - cases // OPEN_IN}) g",
@@ -154,13 +163,15 @@ def seed(*, cases: int, images: int) -> Laboratory:
             content=f"""jsonb_build_object('comment', '', 'diagnosis', jsonb_build_object('shown', 'AML'), 'images',
                 (SELECT jsonb_agg(jsonb_build_object('id', i))
                  FROM generate_series(g * {each} - {each - 1}, g * {each}) i))""",  # noqa: S608
-            signed_at=f"{opened} + interval '1 minute' * (60 + g % 2400)", signed_with="'password'",
+            signed_at=signed, signed_with="'password'",
         )  # fmt: skip
+        diagnosis = f"{{diagnoses}}[1 + {_drawn('g', len(DIAGNOSES))}]"
         sql.insert(
             SecondOpinion, f"generate_series(20, {cases}, 20) g",
             case_id="g", asked_by_id=f"{first} + g % {PATHOLOGISTS}", asked_of_id=f"{first} + (g + 1) % {PATHOLOGISTS}",
-            first_diagnosis="'aml'", diagnosis="'aml'",
-            state=f"CASE WHEN {is_open} THEN 'asked' ELSE 'answered' END",
+            first_diagnosis=diagnosis, diagnosis=f"CASE WHEN {is_open} THEN '' ELSE {diagnosis} END",
+            state=f"CASE WHEN {is_open} THEN 'asked' ELSE 'answered' END", asked_at=f"{opened} + interval '35 minutes'",
+            ended_at=f"CASE WHEN {is_open} THEN NULL ELSE {opened} + interval '40 minutes' END",
         )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
@@ -222,6 +233,12 @@ def _in_bulk(cursor: Any) -> Iterator[None]:
     for _, definition in indexes:
         cursor.execute(definition)
     cursor.execute("RESET session_replication_role; RESET work_mem; RESET maintenance_work_mem")
+
+
+def _times(case: str, cases: int) -> tuple[str, str]:
+    """Expressions: when a case was opened, one each five minutes and the last one now, and when it was signed."""
+    opened = f"(now() - interval '1 minute' * ({cases} - {case}) * 5)"
+    return opened, f"least({opened} + interval '1 minute' * (60 + {case} % 2400), now())"
 
 
 def _drawn(seed: str, below: int) -> str:
