@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.doors import PageRequest, page
@@ -17,7 +18,7 @@ from accounts.permissions import Action
 from diagnosis import audit, intake, queue, review, watching, worklist
 from diagnosis.models import Decision, SmearImage
 from diagnosis.web.forms import KindForm, ScaleForm
-from diagnosis.web.lists import POLL
+from diagnosis.web.lists import POLL, along, image_url
 from mlcore.bundle import TASKS
 
 
@@ -129,7 +130,7 @@ def image_scale(request: PageRequest, image_id: int) -> HttpResponseBase:
             status = 409 if refused.code == "changed" else 422
         else:
             messages.success(request, _scale_said(form.cleaned_data["um_per_pixel"], count))
-            return redirect("image", image_id=row.image.pk)
+            return redirect(image_url(request, row.image.pk))
     else:
         problem = "Enter a number, such as 0.102."
     row = find_row(request, image_id)
@@ -155,8 +156,8 @@ def image_retry(request: PageRequest, image_id: int) -> HttpResponseBase:
     else:
         messages.info(request, f"Nothing to retry: no reading of {row.image.original_name} has failed.")
     if request.POST.get("back") == "case":
-        return redirect("case", case_id=row.image.case_id)
-    return redirect("image", image_id=row.image.pk)
+        return redirect(reverse("case", args=[row.image.case_id]) + along(request))
+    return redirect(image_url(request, row.image.pk))
 
 
 @require_POST
@@ -171,4 +172,4 @@ def image_kind(request: PageRequest, image_id: int) -> HttpResponseBase:
         intake.correct_kind(actor=request.actor, image=row.image, kind=form.cleaned_data["kind"])
         kind = SmearImage.Kind(form.cleaned_data["kind"]).label.lower()
         messages.success(request, f"This image is a {kind} now and is being read as one.")
-    return redirect("image", image_id=row.image.pk)
+    return redirect(image_url(request, row.image.pk))

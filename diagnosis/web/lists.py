@@ -125,6 +125,17 @@ def case_url(case: Case, chosen: Filter) -> str:
     return reverse("case", args=[case.pk]) + (f"?{urlencode({'from': chosen.short})}" if chosen.short else "")
 
 
+def image_url(request: HttpRequest, image: int) -> str:
+    """The image's page, with the list that its case was opened from."""
+    return reverse("image", args=[image]) + along(request)
+
+
+def along(request: HttpRequest, sign: str = "?") -> str:
+    """The list that a page of the case was opened from, as the end of an address, "" for none."""
+    short = Filter.parse(request.GET.get("from", "")).short
+    return f"{sign}{urlencode({'from': short})}" if short else ""
+
+
 def way(request: PageRequest, case: Case) -> dict[str, Any]:
     """Where the case was opened from, and the cases before and behind it there."""
     chosen = Filter.parse(request.GET.get("from", ""))

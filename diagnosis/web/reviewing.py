@@ -22,6 +22,7 @@ from diagnosis import gallery, review, worklist
 from diagnosis.models import Case
 from diagnosis.web.forms import DecisionForm
 from diagnosis.web.images import find_row, page_context
+from diagnosis.web.lists import along, image_url
 
 SORT_COOKIE = "gallery-sort"  # written by gallery.js
 STEPS_TOLD = 50  # how far the page knows what it can undo
@@ -47,6 +48,7 @@ class TileFacts:
     by: str
     mine: bool
     error: str
+    along: str  # the list that the case was opened from, as the end of the tile's address
 
 
 @lru_cache(maxsize=20_000)  # 1 kB each: a look at a thousand images renders those that have changed
@@ -55,7 +57,7 @@ def tile_html(tile: TileFacts) -> SafeString:
     return render_to_string("diagnosis/_tile.html", {"tile": tile})
 
 
-def _facts(tile: gallery.Tile, actor: Actor) -> TileFacts:
+def _facts(tile: gallery.Tile, actor: Actor, origin: str) -> TileFacts:
     row = tile.row
     decision = row.decision
     return TileFacts(
@@ -75,6 +77,7 @@ def _facts(tile: gallery.Tile, actor: Actor) -> TileFacts:
         by=str(decision.decided_by) if decision else "",
         mine=decision is not None and decision.decided_by_id == actor.user.pk,
         error=row.error,
+        along=origin,
     )
 
 
@@ -82,11 +85,14 @@ def gallery_part(request: PageRequest, case: Case, rows: list[worklist.ImageRow]
     """What the gallery of the case page shows; one query more where the person may decide."""
     tiles = gallery.tiles(rows, assessment=case.assessment)
     groups = gallery.groups(tiles, sort="arrival" if request.COOKIES.get(SORT_COOKIE) == "arrival" else "unsure")
+    origin = along(request)
     kinds = list(dict.fromkeys(group.kind for group in groups))
     may_decide = request.actor.may(Action.DECIDE)
     steps = review.steps(actor=request.actor, case=case) if may_decide else review.Steps()
     return {
-        "groups": [(group, [tile_html(_facts(tile, request.actor)) for tile in group.tiles]) for group in groups],
+        "groups": [
+            (group, [tile_html(_facts(tile, request.actor, origin)) for tile in group.tiles]) for group in groups
+        ],
         "kinds": kinds,
         "palettes": [
             {
@@ -205,7 +211,7 @@ def image_decide(request: PageRequest, image_id: int) -> HttpResponseBase:
     if not request.headers.get("HX-Request"):
         if problem:
             messages.error(request, f"Not saved. {problem}")
-        return redirect("image", image_id=row.image.pk)
+        return redirect(image_url(request, row.image.pk))
     row = find_row(request, image_id)
     context = page_context(request, row)
     context |= {"problem": problem, "conflict": conflict, "saved": not problem, "typed": request.POST}

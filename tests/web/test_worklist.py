@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from django.db import connection
@@ -14,12 +16,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import holding, saved_views
+from diagnosis import assessment, holding, saved_views
 from diagnosis.listing import Filter
 from diagnosis.models import Case, CaseFlag, SavedView, SecondOpinion
 from diagnosis.templatetags.marks import lasting
 from tests.cast import Cast
-from tests.web.test_pages import signed_in
+from tests.smears import make_image
+from tests.web.test_pages import read, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -212,3 +215,44 @@ def test_the_clock_of_a_signed_case_stands(cast: Cast) -> None:
     case = cast.case(status="signed", signed_at=timezone.now(), due_at=timezone.now() - timedelta(days=9))
     said = Template("{% load marks %}{% clock case %}").render(Context({"case": case}))
     assert "late" not in said
+
+
+def test_the_list_is_known_on_every_way_through_the_images(cast: Cast) -> None:
+    case = cast.case()
+    first, second, waits = (make_image(case) for _ in range(3))
+    case.images.update(um_per_pixel=0.1)
+    for image in (first, second):
+        read(image, "blast", network="cnn", share=0.9)
+        read(image, "blast", network="mobilenet", share=0.8)
+    assessment.refresh(case.pk)
+    client = signed_in(cast.pathologist)
+    query = urlencode({"from": "view=late&q=x"})
+
+    to_see, seen = [f"/cases/{case.pk}/?{query}"], set[str]()
+    while to_see:
+        path = to_see.pop()
+        seen.add(path.partition("?")[0])
+        page = client.get(path).content.decode()
+        main = re.sub(r"(?s)^.*<main|</main>.*$", "", page)  # a live part is nothing else
+        for link in map(unescape, re.findall(r'(?:href|data-url)="([^"#]+)"', main)):
+            plain, _, rest = link.partition("?")
+            if re.fullmatch(rf"/cases/{case.pk}/(live/)?|/images/\d+/(compare/(\d+/)?)?", plain):
+                assert dict(parse_qsl(rest)).get("from") == "view=late&q=x", f"{link} on {path}"
+                to_see += [] if plain in seen else [link]
+    assert {f"/images/{first.pk}/", f"/images/{first.pk}/compare/", f"/images/{first.pk}/compare/{second.pk}/",
+            f"/cases/{case.pk}/live/"} <= seen  # fmt: skip
+
+    for name, sent in (
+        ("image-decide", {"verdict": "agree"}),
+        ("image-scale", {"um_per_pixel": "0.2", "seen": "0.1"}),
+        ("image-kind", {"kind": "field"}),
+        ("image-retry", {}),
+    ):
+        answer = client.post(f"{reverse(name, args=[first.pk])}?{query}", sent)
+        assert answer["Location"] == f"/images/{first.pk}/?{query}", name
+    answer = client.post(f"{reverse('image-retry', args=[waits.pk])}?{query}", {"back": "case"})
+    assert answer["Location"] == f"/cases/{case.pk}/?{query}"
+    page = client.get(f"/images/{first.pk}/?{query}").content.decode()
+    for name in ("image-decide", "image-scale", "image-kind", "image-retry"):
+        assert f'action="{reverse(name, args=[first.pk])}?{query}"' in page
+    assert client.get(f"/images/{first.pk}/", {"from": "view=none&x=y"}).status_code == 200
