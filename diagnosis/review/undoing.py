@@ -1,6 +1,8 @@
 """Undo and redo of one's own steps, kept in the database: nothing is taken away, what stood before is said again.
 
 A step that undoes names what it undoes. Whoever redoes takes back their undoing, so that the same rule serves both.
+A step on each of whose images a colleague decided later is *overtaken*: nothing of it can be turned back, so it does
+not stand in the way of the steps before it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Count, Exists, Min, OuterRef
 
 from accounts.permissions import Action, require
 from diagnosis.models import Case, Decision
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The actor's own steps in a case, each list oldest first: the last of `done` is undone next, the last of
-    `undone` (the steps that did the undoing) is redone next."""
+    """The actor's own steps in a case that are not overtaken, each list oldest first: the last of `done` is undone
+    next, the last of `undone` (the steps that did the undoing) is redone next."""
 
     done: tuple[UUID, ...] = ()
     undone: tuple[UUID, ...] = ()
@@ -34,16 +36,27 @@ class Steps:
 
 def steps(*, actor: Actor, case: Case) -> Steps:
     """What the actor can undo and redo in the case. One query."""
+    done, undone, overtaken = _stacks(actor, case)
+    return Steps(tuple(step for step in done if step not in overtaken),
+                 tuple(step for step in undone if step not in overtaken))  # fmt: skip
+
+
+def _stacks(actor: Actor, case: Case) -> tuple[list[UUID], list[UUID], set[UUID]]:
+    """The steps done, the steps undone, and which of either are overtaken."""
+    theirs = Decision.objects.filter(image=OuterRef("image"), id__gt=OuterRef("id")).exclude(decided_by=actor.user)
     own = (
         Decision.objects.filter(image__case=case, decided_by=actor.user, step__isnull=False)
         .order_by()
         .values_list("step", "undoes")
-        .annotate(first=Min("id"))
+        .annotate(first=Min("id"), left=Count("id", filter=~Exists(theirs)))
         .order_by("first")
     )
     done: list[UUID] = []
     undone: list[UUID] = []
-    for step, undoes, _ in own:
+    overtaken: set[UUID] = set()
+    for step, undoes, _, left in own:
+        if not left:
+            overtaken.add(step)
         if undoes is None:
             done.append(step)
             undone.clear()
@@ -53,15 +66,16 @@ def steps(*, actor: Actor, case: Case) -> Steps:
         elif undoes in undone:
             undone.remove(undoes)
             done.append(step)
-    return Steps(tuple(done), tuple(undone))
+    return done, undone, overtaken
 
 
 def undo(*, actor: Actor, case: Case, undoes: UUID | None = None, step: UUID | None = None) -> Outcome:
-    """Take back the actor's newest step that stands: each of its images is again as it was before.
+    """Take back the actor's newest step that stands and is not overtaken: its images are again as they were before.
 
     `undoes` is the step that the person saw as the next to undo; another one since is refused (step_changed). An
-    image on which a colleague decided after that step is left as they decided and comes back in `refused`. `step` as
-    in `decide_many`. Raises `ReviewRefused` (nothing_to_undo), `PermissionDenied`, `Case.DoesNotExist`.
+    image on which a colleague decided after that step is left as they decided and comes back in `refused`; where
+    that is so of all its images, nothing is stored, and the next undo is about the step before. `step` as in
+    `decide_many`. Raises `ReviewRefused` (nothing_to_undo), `PermissionDenied`, `Case.DoesNotExist`.
     """
     return _turn_back(actor, case, undoes, step, redoing=False)
 
@@ -99,8 +113,13 @@ def _turn_back(actor: Actor, case: Case, wanted: UUID | None, step: UUID | None,
 
 
 def _target(actor: Actor, case: Case, wanted: UUID | None, *, redoing: bool) -> UUID:
-    own = steps(actor=actor, case=case)
-    stack, word = (own.undone, "redo") if redoing else (own.done, "undo")
+    done, undone, overtaken = _stacks(actor, case)
+    mine, word = (undone, "redo") if redoing else (done, "undo")
+    stack = [each for each in mine if each not in overtaken]
+    if wanted in mine and wanted in overtaken:
+        return wanted  # seen before the colleague decided: each image says who did
+    if mine and not stack and wanted is None:
+        return mine[-1]
     if not stack:
         raise ReviewRefused(f"nothing_to_{word}", f"There is no step of yours to {word} in this case.", "undoes")
     if wanted is not None and wanted != stack[-1]:

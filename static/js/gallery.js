@@ -160,7 +160,8 @@ const acts = {
   retry: async () => {
     await outbox?.settled(2_000);
     const form = document.getElementById("retry");
-    form.action = `${new URL(view.option(here()).href).pathname}retry/`;
+    const { pathname, search } = new URL(view.option(here()).href);
+    form.action = `${pathname}retry/${search}`;
     form.requestSubmit();
   },
 };
@@ -229,7 +230,7 @@ function onAnswer({ detail: { step: sent, answer } }) {
     const n = answer.refused.length;
     notice(
       n === 1 ? "One image was left as it is" : `${n} images were left as they are`,
-      answer.refused.map((each) => `${numbered(each.image)}: ${each.message}`),
+      [...goingOn(sent.act, answer), ...answer.refused.map((each) => `${numbered(each.image)}: ${each.message}`)],
       [["Show them", () => only(answer.refused.map((each) => each.image))], understood],
     );
   }
@@ -238,6 +239,13 @@ function onAnswer({ detail: { step: sent, answer } }) {
     say(`${sent.act === "undo" ? "Undone" : "Redone"}: ${answer.saved.length} image${answer.saved.length > 1 ? "s" : ""}.`);
   }
   if (!outbox.waiting.length) document.dispatchEvent(new CustomEvent("live:look"));
+}
+
+/** Where colleagues have overtaken a whole step: what the same key does next. */
+function goingOn(act, answer) {
+  if (act === "decide" || answer.saved.length) return [];
+  const next = answer[act].length ? `takes ${act === "undo" ? "back your step before that one" : "up your next step"}` : `has nothing left of yours to ${act}`;
+  return [`Nothing of this step could be ${act === "undo" ? "undone" : "redone"}. ${act === "undo" ? "Undo" : "Redo"} again ${next}.`];
 }
 
 function onRefusal({ detail: { step: sent, answer } }) {

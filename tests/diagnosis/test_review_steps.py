@@ -337,6 +337,41 @@ class TestUndo:
         assert set(undo(actor=cast.pathologist, case=case).refused) == {image.pk}
         assert labels(case)[0] == "lymphocyte"
 
+    def test_a_step_that_was_overtaken_is_not_in_the_way(self, cast: Cast, case: Case) -> None:
+        """The first key tells who decided; the next one takes back the step before."""
+        one, two, three, _ = ids(case)
+        older = decide_many(actor=cast.pathologist, case=case, choices=agree(case)[:2]).step
+        newer = decide_many(actor=cast.pathologist, case=case, choices=[Choice(three, "override", "monocyte")]).step
+        theirs = withdraw(actor=cast.second_pathologist, image=SmearImage.objects.get(pk=three))
+        assert review.steps(actor=cast.pathologist, case=case) == review.Steps((older,))
+
+        told = undo(actor=cast.pathologist, case=case, undoes=newer)
+        assert (told.saved, set(told.refused)) == ((), {three})
+        assert "Petra Pathologist took the decision back" in str(told.refused[three])
+        back = undo(actor=cast.pathologist, case=case, undoes=older)
+        assert {decision.image_id for decision in back.saved} == {one, two}
+        assert labels(case) == ["", "", "", ""]
+        # Nothing is left but what was overtaken: that is told, and never stored over theirs.
+        refusal("nothing_to_undo", undo, actor=cast.pathologist, case=case, undoes=older)
+        assert set(undo(actor=cast.pathologist, case=case).refused) == {three}
+        assert Decision.objects.filter(image=three).latest("id") == theirs
+        # Theirs, then an undoing of mine that they overtake: redoing passes it over in the same way.
+        decide(actor=cast.second_pathologist, image=SmearImage.objects.get(pk=one), verdict="override", label="blast")
+        assert review.steps(actor=cast.pathologist, case=case).undone == (back.step,)
+        decide(actor=cast.second_pathologist, image=SmearImage.objects.get(pk=two), verdict="override", label="blast")
+        assert review.steps(actor=cast.pathologist, case=case) == review.Steps()
+        assert set(redo(actor=cast.pathologist, case=case, undoes=back.step).refused) == {one, two}
+
+    def test_half_overtaken_is_half_undone(self, cast: Cast, case: Case) -> None:
+        one, two = ids(case)[:2]
+        step = decide_many(actor=cast.pathologist, case=case, choices=agree(case)[:2]).step
+        decide(
+            actor=cast.second_pathologist, image=SmearImage.objects.get(pk=two), verdict="override", label="monocyte"
+        )
+        outcome = undo(actor=cast.pathologist, case=case, undoes=step)
+        assert ([decision.image_id for decision in outcome.saved], set(outcome.refused)) == ([one], {two})
+        assert labels(case)[:2] == ["", "monocyte"]
+
     def test_decisions_of_single_images_are_steps_too(self, cast: Cast, case: Case) -> None:
         image = SmearImage.objects.get(pk=ids(case)[0])
         decide(actor=cast.pathologist, image=image, verdict="agree", comment="Clear.")
@@ -376,4 +411,46 @@ def test_two_people_at_the_same_images_at_once() -> None:
     assert sorted(len(outcome.refused) for outcome in results.values()) == [0, 2]
     assert Case.objects.get().assessment["progress"]["decided"] == 6
     assert Case.objects.get().held_by is not None
+    assert audit.verify(case=case) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("saw", [True, False])
+def test_undoing_while_a_colleague_decides(saw: bool) -> None:
+    """Whoever comes first, the colleague's decision stands in the end, and the older step can be undone."""
+    cast = make_cast()
+    case, releases = cast.case(), make_releases()
+    for _ in range(2):
+        read_image(case, releases, "blast")
+    one, two = ids(case)
+    older = decide_many(actor=cast.pathologist, case=case, choices=[Choice(one, "override", "monocyte")]).step
+    newer = decide_many(actor=cast.pathologist, case=case, choices=[Choice(two, "override", "monocyte")]).step
+    start = threading.Barrier(2)
+
+    def together(act: Any) -> None:
+        start.wait()
+        try:
+            act()
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=together, args=(act,))
+        for act in (
+            lambda: undo(actor=cast.pathologist, case=case, undoes=newer if saw else None),
+            lambda: decide_many(
+                actor=cast.second_pathologist, case=case, choices=[Choice(two, "override", "lymphocyte")]
+            ),
+        )
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    newest = Decision.objects.filter(image=two).latest("id")
+    assert (newest.label, newest.decided_by) == ("lymphocyte", cast.second_pathologist.user)
+    # Without having said which step was meant, the colleague being first makes it the older one.
+    if review.steps(actor=cast.pathologist, case=case).done:
+        undo(actor=cast.pathologist, case=case, undoes=older)
+    assert labels(case) == ["", "lymphocyte"]
     assert audit.verify(case=case) == []

@@ -65,7 +65,8 @@ class CaseUndoView(DecisionDoor):
         operation_id="undo_decisions",
         summary="Undo your newest step in a case",
         description="Each of its images is again as it was before. An image on which a colleague decided after that "
-        "step is left as they decided and comes back in `refused`. Nothing is deleted: undoing is a step of its own.",
+        "step is left as they decided and comes back in `refused`; a step overtaken so on all of its images is "
+        "passed over. Nothing is deleted: undoing is a step of its own.",
         request=TurnInput,
         responses=answers({200: StepSerializer}, 400, 404, 409, 413, 415),
     )
