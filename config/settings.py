@@ -373,6 +373,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CaseStatusEnum": "diagnosis.models.Case.Status",
         "AnalysisStateEnum": "diagnosis.models.Analysis.State",
+        {"name": "batches", "description": "Many files that arrive together, each with exactly one outcome."},
         "ImageKindEnum": "diagnosis.models.SmearImage.Kind",
         "ReportKindEnum": "diagnosis.models.Report.Kind",
     },
@@ -385,3 +386,4 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }
+        "FileOutcomeEnum": "diagnosis.models.BatchFile.State",

@@ -412,6 +412,24 @@ API: dict[str, Route] = {
         POST="401 404 403 201 403 403",
     ),
     "api:image-retry": api("/api/v1/images/{image}/retry/", POST="401 404 200 200 403 403"),
+    "api:batches": api(
+        "/api/v1/batches/", {"name": "Morning"}, GET="401 200 200 200 200 403", POST="401 201 201 201 403 403"
+    ),
+    "api:batch": api("/api/v1/batches/{batch}/", GET="401 404 200 200 200 403"),
+    "api:batch-manifest": api(
+        "/api/v1/batches/{batch}/manifest/", {"file": "a picture"}, POST="401 404 422 422 403 403"
+    ),
+    "api:batch-match": api("/api/v1/batches/{batch}/match/", POST="401 404 200 200 403 403"),
+    "api:batch-retry": api("/api/v1/batches/{batch}/retry/", POST="401 404 200 200 403 403"),
+    "api:batch-files": api("/api/v1/batches/{batch}/files/", GET="401 404 200 200 200 403"),
+    "api:batch-file": api("/api/v1/batches/{batch}/files/{waiting}/", GET="401 404 200 200 200 403"),
+    "api:file-assign": api(
+        "/api/v1/batches/{batch}/files/{waiting}/assign/",
+        {"accession_number": "NO-1"},
+        POST="401 404 400 400 403 403",
+    ),
+    "api:file-discard": api("/api/v1/batches/{batch}/files/{waiting}/discard/", POST="401 404 200 200 403 403"),
+    "api:file-retry": api("/api/v1/batches/{batch}/files/{waiting}/retry/", POST="401 404 200 200 403 403"),
     "api:patients": api("/api/v1/patients/", GET="401 200 200 200 200 403"),
     "api:patient": api(
         "/api/v1/patients/{patient}/",

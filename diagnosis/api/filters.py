@@ -12,7 +12,8 @@ from django.utils import timezone
 from django_filters.fields import IsoDateTimeField
 
 from diagnosis.assessment.words import FLAG_WORDS
-from diagnosis.models import Case, CaseFlag, Patient
+from diagnosis.batches import opening
+from diagnosis.models import Batch, BatchFile, Case, CaseFlag, Patient
 
 
 class MomentField(IsoDateTimeField):
@@ -101,3 +102,32 @@ class PatientFilter(django_filters.FilterSet):
     class Meta:
         model = Patient
         fields: list[str] = []
+
+
+class BatchFilter(django_filters.FilterSet):
+    finished = django_filters.BooleanFilter(
+        field_name="finished_at",
+        lookup_expr="isnull",
+        exclude=True,
+        help_text="`true`: nothing of it arrives, waits or is being read any more; `false`: something does.",
+    )
+
+    class Meta:
+        model = Batch
+        fields: list[str] = []
+
+
+class BatchFileFilter(django_filters.FilterSet):
+    show = django_filters.ChoiceFilter(
+        choices=[("needs", "Needs somebody"), ("flagged", "Picture quality"), *BatchFile.State.choices],
+        method="filter_show",
+        help_text="An outcome, or `needs`: somebody has to do something about it, or `flagged`: its picture's quality "
+        "calls for a look.",
+    )
+
+    class Meta:
+        model = BatchFile
+        fields: list[str] = []
+
+    def filter_show(self, files: QuerySet[BatchFile], name: str, value: str) -> QuerySet[BatchFile]:
+        return opening.narrowed(files, value)

@@ -38,6 +38,12 @@ class FieldProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class MistakeSerializer(serializers.Serializer[Any]):
+    line = serializers.IntegerField(help_text="Of the list; 1 is the heading, 0 the list as a whole.")
+    column = serializers.CharField(help_text="Its heading, or empty.")
+    detail = serializers.CharField()
+
+
 class ProblemSerializer(serializers.Serializer[Any]):
     """Problem details (RFC 9457)."""
 
@@ -48,6 +54,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="A plain sentence, for people.")
     errors = FieldProblemSerializer(many=True, required=False)  # type: ignore[assignment]
     existing = serializers.IntegerField(required=False, help_text="The id of what stands in the way (409).")
+    mistakes = MistakeSerializer(many=True, required=False, help_text="What is wrong with a list (422).")
 
 
 _PROBLEMS: dict[int, str] = {

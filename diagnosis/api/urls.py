@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from diagnosis.api.views import about, cases, clinical, decisions, images, patients, reports
+from diagnosis.api.views import about, batches, cases, clinical, decisions, images, patients, reports
 
 app_name = "api"
 urlpatterns: list[URLPattern] = [
@@ -26,6 +26,16 @@ urlpatterns: list[URLPattern] = [
     path("images/<int:image_id>/retry/", images.ImageRetryView.as_view(), name="image-retry"),
     path("patients/", patients.PatientsView.as_view(), name="patients"),
     path("patients/<int:patient_id>/", patients.PatientView.as_view(), name="patient"),
+    path("batches/", batches.BatchesView.as_view(), name="batches"),
+    path("batches/<int:batch_id>/", batches.BatchView.as_view(), name="batch"),
+    path("batches/<int:batch_id>/manifest/", batches.BatchManifestView.as_view(), name="batch-manifest"),
+    path("batches/<int:batch_id>/match/", batches.BatchMatchView.as_view(), name="batch-match"),
+    path("batches/<int:batch_id>/retry/", batches.BatchRetryView.as_view(), name="batch-retry"),
+    path("batches/<int:batch_id>/files/", batches.BatchFilesView.as_view(), name="batch-files"),
+    path("batches/<int:batch_id>/files/<int:file_id>/", batches.BatchFileView.as_view(), name="batch-file"),
+    path("batches/<int:batch_id>/files/<int:file_id>/assign/", batches.FileAssignView.as_view(), name="file-assign"),
+    path("batches/<int:batch_id>/files/<int:file_id>/discard/", batches.FileDiscardView.as_view(), name="file-discard"),
+    path("batches/<int:batch_id>/files/<int:file_id>/retry/", batches.FileRetryView.as_view(), name="file-retry"),
     path("models/", about.ModelsView.as_view(), name="models"),
     path("me/", about.MeView.as_view(), name="me"),
     path("schema/", about.SchemaView.as_view(), name="schema"),

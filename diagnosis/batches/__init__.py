@@ -2,5 +2,5 @@
 
 `opening`: a batch and the laboratory's rules. `arriving`: bytes, piece by piece. `settling`: a whole file becomes an
 outcome. `zips`, `matching`, `manifest`: what is in a file, and whose it is. `tray`: what found no case. `progress`:
-how far it all is.
+how far it all is. `outcomes`: each file, with how far its reading is.
 """

@@ -107,19 +107,25 @@ def batches(*, actor: Actor) -> QuerySet[Batch]:
 
 def file_of(*, actor: Actor, file_id: int) -> BatchFile:
     """One file of a batch of the actor's laboratory. Raises `BatchFile.DoesNotExist`."""
-    return visible(BatchFile.objects.all(), actor, "batch__laboratory").select_related("batch").get(pk=file_id)
+    found = visible(BatchFile.objects.all(), actor, "batch__laboratory")
+    return found.select_related("batch", "image__case", "container").get(pk=file_id)
 
 
 def files(batch: Batch, *, show: str = "") -> QuerySet[BatchFile]:
-    """The files of a batch, the newest first; `show`: needs, flagged, or a state."""
+    """The files of a batch, the newest first; `show` as in `narrowed`."""
     found = BatchFile.objects.filter(batch=batch).select_related("image", "case", "container")
+    return narrowed(found, show).order_by("-id")
+
+
+def narrowed(found: QuerySet[BatchFile], show: str) -> QuerySet[BatchFile]:
+    """Those that somebody has to look after (`needs`), with a doubtful quality (`flagged`), or of a state."""
     if show == "needs":
         found = found.filter(state__in=NEEDS, replaced_by=None)
     elif show == "flagged":
         found = found.filter(state__in=(State.ACCEPTED, State.UNMATCHED)).exclude(flags=[])
     elif show in State.values:
         found = found.filter(state=show)
-    return found.order_by("-id")
+    return found
 
 
 def rules_of(laboratory: Laboratory) -> IntakeRules:

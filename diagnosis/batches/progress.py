@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
 State = BatchFile.State
+NO_WORKER = (
+    "No worker is there. Everything that came is safe, but nothing is read until one starts. Tell whoever runs the "
+    "server."
+)
 _RECENT = timedelta(minutes=2)  # of which the speed of reading is told
 _QUIET = timedelta(seconds=5)  # after the last arrival a batch may count as finished
 _LIE_ABOUT = 3600.0  # seconds
@@ -58,6 +62,16 @@ class Progress:
         return self.rejected - self.replaced + self.unmatched
 
     @property
+    @property
+    def received(self) -> int:
+        """Files of which nothing more is awaited."""
+        return self.files - self.receiving
+
+    @property
+    def checked(self) -> int:
+        """Files that have their outcome."""
+        return self.received - self.checking
+
     def to_read(self) -> int:
         return self.waiting + self.reading
 
@@ -69,6 +83,20 @@ class Progress:
     def is_moving(self) -> bool:
         return bool(self.receiving or self.checking or self.to_read)
 
+
+    @property
+    def state(self) -> str:
+        """One word: empty, receiving, reading or done; done leaves what `needs` somebody."""
+        if not self.files:
+            return "empty"
+        if self.receiving or self.checking:
+            return "receiving"
+        return "reading" if self.to_read else "done"
+
+    @property
+    def warning(self) -> str:
+        """What whoever waits for the batch should know, or nothing."""
+        return NO_WORKER if self.no_worker else ""
 
 def progress(batch: Batch) -> Progress:
     """Five or six queries, however many files there are."""
@@ -159,6 +187,18 @@ def sweep() -> None:
     Safe to run at any time, anywhere, as often as wanted; it takes about ten seconds at most.
     """
     until = time.monotonic() + _SWEEP_FOR
+def retry_file(*, actor: Actor, file: BatchFile) -> bool:
+    """The same for one file; False where nothing of it has failed."""
+    require(actor, Action.RETRY_ANALYSIS)
+    if file.state == State.ACCEPTED and file.image is not None:
+        tried = bool(queue.retry(actor=actor, image=file.image))
+    else:
+        tried = bool(settling.again([file] if file.state == State.REJECTED else []))
+    if tried:
+        Batch.objects.filter(pk=file.batch_id).update(moved_at=timezone.now(), finished_at=None)
+    return tried
+
+
     arriving.expire()
     for file in BatchFile.objects.filter(state=State.RECEIVING).order_by("id").iterator(chunk_size=500):
         arriving.note_whole(file)

@@ -20,6 +20,10 @@ State = BatchFile.State
 _AT_ONCE = 200
 
 
+class NotWaiting(BatchError):  # noqa: N818 - what the person is told
+    """The file is not, or no longer, in the tray."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assigned:
     """What became of the files that were assigned, by state."""
@@ -55,18 +59,51 @@ def assign(*, actor: Actor, file_ids: Iterable[int], accession: str) -> Assigned
     One that somebody else has assigned meanwhile is left alone. Raises `BatchError` where there is no such case.
     """
     require(actor, Action.UPLOAD_IMAGE)
+    case = _case(actor, accession)
+    chosen = list(waiting(actor=actor).filter(pk__in=list(file_ids)).order_by("id")[:_AT_ONCE])
+    if not chosen:
+        raise BatchError("Tick the pictures that belong to this case.", "file")
+    for file in chosen:
+        _place(file, actor, case)
+    states = Counter(BatchFile.objects.filter(pk__in=[file.pk for file in chosen]).values_list("state", flat=True))
+    return Assigned(case, states[State.ACCEPTED], states[State.DUPLICATE], states[State.REJECTED])
+
+
+def assign_one(*, actor: Actor, file: BatchFile, accession: str = "", case_id: int | None = None) -> BatchFile:
+    """Put one unmatched file into a case, named by its number or its id; the file as it stands then (unmatched still
+    where it could not be stored just now). Raises `BatchError`, `NotWaiting`."""
+    require(actor, Action.UPLOAD_IMAGE)
+    case = _case(actor, accession) if case_id is None else visible(Case.objects.all(), actor).filter(pk=case_id).first()
+    if case is None:
+        raise BatchError(f"There is no case with the id {case_id} here.", "case")
+    _refuse_settled(file)
+    _place(file, actor, case)
+    file.refresh_from_db()
+    return file
+
+
+def discard_one(*, actor: Actor, file: BatchFile) -> BatchFile:
+    """Throw one unmatched file away, audited. Raises `NotWaiting`."""
+    require(actor, Action.UPLOAD_IMAGE)
+    _refuse_settled(file)
+    discard(actor=actor, file_ids=[file.pk])
+    file.refresh_from_db()
+    return file
+
+
+def _refuse_settled(file: BatchFile) -> None:
+    if file.state != State.UNMATCHED:
+        words = file.get_state_display().lower()
+        raise NotWaiting(f"{file.name} does not wait in the tray: it is “{words}”.")
+
+
+def _case(actor: Actor, accession: str) -> Case:
     if not accession.strip():
         raise BatchError("Type or scan the accession number of the case.", "accession")
     match = matching.by_accession(laboratory=actor.laboratory, accession=accession)
     if match.case is None:
         raise BatchError(match.reason, "accession")
-    chosen = list(waiting(actor=actor).filter(pk__in=list(file_ids)).order_by("id")[:_AT_ONCE])
-    if not chosen:
-        raise BatchError("Tick the pictures that belong to this case.", "file")
-    for file in chosen:
-        _place(file, actor, match.case)
-    states = Counter(BatchFile.objects.filter(pk__in=[file.pk for file in chosen]).values_list("state", flat=True))
-    return Assigned(match.case, states[State.ACCEPTED], states[State.DUPLICATE], states[State.REJECTED])
+    return match.case
 
 
 def _place(file: BatchFile, actor: Actor, case: Case) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -24,6 +26,7 @@ from accounts.models import Role
 from accounts.permissions import Scope
 from config.wsgi import application
 from diagnosis import intake, queue, review, signout
+from diagnosis.batches import arriving, opening
 from diagnosis.models import Case, ModelRelease
 from tests import hostile
 from tests.api.conftest import read_all
@@ -49,7 +52,7 @@ def test_the_schema_is_valid_and_without_a_warning(capsys: pytest.CaptureFixture
 def test_every_operation_is_told_of() -> None:
     raw = schema.raw_schema
     operations = [(path, method, body) for path, methods in raw["paths"].items() for method, body in methods.items()]
-    assert len(operations) == 28
+    assert len(operations) == 39
     assert set(raw["paths"]) == {
         f"/api/v1/{path}"
         for path in (
@@ -59,7 +62,11 @@ def test_every_operation_is_told_of() -> None:
             "cases/{case_id}/clinical/", "cases/{case_id}/reports/", "cases/{case_id}/reports/{version}/",
             "cases/{case_id}/reports/{version}/pdf/", "images/{image_id}/",
             "images/{image_id}/file/", "images/{image_id}/decision/", "images/{image_id}/retry/", "patients/",
-            "patients/{patient_id}/", "models/", "me/",
+            "patients/{patient_id}/", "models/", "me/", "batches/", "batches/{batch_id}/",
+            "batches/{batch_id}/manifest/", "batches/{batch_id}/match/", "batches/{batch_id}/retry/",
+            "batches/{batch_id}/files/", "batches/{batch_id}/files/{file_id}/",
+            "batches/{batch_id}/files/{file_id}/assign/", "batches/{batch_id}/files/{file_id}/discard/",
+            "batches/{batch_id}/files/{file_id}/retry/",
         )
     }  # fmt: skip
     for path, method, operation in operations:
@@ -69,8 +76,9 @@ def test_every_operation_is_told_of() -> None:
 
 
 @pytest.fixture
-def somebody(cast: Cast, case: Case, releases: list[ModelRelease]) -> dict[str, object]:
+def somebody(cast: Cast, case: Case, releases: list[ModelRelease], settings: Any, tmp_path: Any) -> dict[str, object]:
     """A person with every right, a token with every scope, and one of each thing to speak of."""
+    settings.UPLOADS_ROOT = tmp_path / "uploads"
     actor = person(cast.laboratory, "Vera Everything", *Role)
     _, token = tokens.issue(actor=actor, name="schema", scopes=list(Scope), days=1)
 
@@ -85,7 +93,13 @@ def somebody(cast: Cast, case: Case, releases: list[ModelRelease]) -> dict[str, 
     sign(actor, case)
     signout.amend(actor=actor, case=case, reason="More is to come.")
     queue.enqueue(make_image(case))
+    batch = opening.open_batch(actor=actor)
+    data = hostile.jpeg(99)
+    file = arriving.begin(actor=actor, batch=batch, path="no number.jpg", length=len(data))
+    arriving.receive(actor=actor, file=file, offset=0, body=io.BytesIO(data), size=None)
     return {
+        "batch_id": batch.pk,
+        "file_id": file.pk,
         "token": token,
         "case_id": case.pk,
         "version": 1,
