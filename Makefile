@@ -8,12 +8,13 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 SERVE  := $(if $(shell command -v npm 2>/dev/null),.,.[node])
 FULL   := $(if $(shell command -v npm 2>/dev/null),.[torch$(comma)test],.[node$(comma)torch$(comma)test])
 
-.PHONY: demo test lint bench screenshots assets assets-dev clean help
+.PHONY: demo test lint bench client-docs screenshots assets assets-dev clean help
 
 help:
 	@echo "make demo    run the portal on this machine (PORT, DEMO_IMAGES)"
 	@echo "make test    every check and test that this machine can run"
 	@echo "make lint    formatting, types, imports, migrations, API schema"
+	@echo "make client-docs  the reference of the Python client, to var/client-docs"
 	@echo "make bench   performance ratios, printed and written to var/bench.json"
 
 $(VENV)/.serve: pyproject.toml constraints.txt
@@ -22,10 +23,10 @@ $(VENV)/.serve: pyproject.toml constraints.txt
 	@$(PIP) --editable "$(SERVE)"
 	@touch $@
 
-$(VENV)/.full: pyproject.toml constraints.txt
+$(VENV)/.full: pyproject.toml clients/python/pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing torch, training and test tools (about 5 GB the first time) …"
-	@$(PIP) --editable "$(FULL)"
+	@$(PIP) --editable "$(FULL)" --editable clients/python
 	@touch $@ $(VENV)/.serve
 
 assets: $(VENV)/.serve
@@ -45,6 +46,9 @@ test: $(VENV)/.full assets-dev
 
 bench: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/bench.py
+
+client-docs: $(VENV)/.full
+	@$(BIN)/python scripts/client_docs.py
 
 screenshots: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/screenshots.py
