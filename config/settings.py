@@ -360,6 +360,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "cases", "description": "One diagnostic question on one patient."},
         {"name": "images", "description": "Pictures of a smear, what the networks read in them and what people say."},
+        {"name": "batches", "description": "Many files that arrive together, each with exactly one outcome."},
         {"name": "reports", "description": "What a pathologist signed, version by version."},
         {"name": "patients", "description": "By medical record number."},
         {"name": "about", "description": "The token and the networks."},
@@ -373,9 +374,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CaseStatusEnum": "diagnosis.models.Case.Status",
         "AnalysisStateEnum": "diagnosis.models.Analysis.State",
-        {"name": "batches", "description": "Many files that arrive together, each with exactly one outcome."},
         "ImageKindEnum": "diagnosis.models.SmearImage.Kind",
         "ReportKindEnum": "diagnosis.models.Report.Kind",
+        "FileOutcomeEnum": "diagnosis.models.BatchFile.State",
     },
 }
 
@@ -386,4 +387,3 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }
-        "FileOutcomeEnum": "diagnosis.models.BatchFile.State",

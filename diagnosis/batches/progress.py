@@ -62,7 +62,6 @@ class Progress:
         return self.rejected - self.replaced + self.unmatched
 
     @property
-    @property
     def received(self) -> int:
         """Files of which nothing more is awaited."""
         return self.files - self.receiving
@@ -72,6 +71,7 @@ class Progress:
         """Files that have their outcome."""
         return self.received - self.checking
 
+    @property
     def to_read(self) -> int:
         return self.waiting + self.reading
 
@@ -82,7 +82,6 @@ class Progress:
     @property
     def is_moving(self) -> bool:
         return bool(self.receiving or self.checking or self.to_read)
-
 
     @property
     def state(self) -> str:
@@ -97,6 +96,7 @@ class Progress:
     def warning(self) -> str:
         """What whoever waits for the batch should know, or nothing."""
         return NO_WORKER if self.no_worker else ""
+
 
 def progress(batch: Batch) -> Progress:
     """Five or six queries, however many files there are."""
@@ -181,12 +181,6 @@ def retry(*, actor: Actor, batch: Batch) -> int:
     return count
 
 
-def sweep() -> None:
-    """Take up what came whole and was forgotten, give up what never came whole, note which batches are finished.
-
-    Safe to run at any time, anywhere, as often as wanted; it takes about ten seconds at most.
-    """
-    until = time.monotonic() + _SWEEP_FOR
 def retry_file(*, actor: Actor, file: BatchFile) -> bool:
     """The same for one file; False where nothing of it has failed."""
     require(actor, Action.RETRY_ANALYSIS)
@@ -199,6 +193,12 @@ def retry_file(*, actor: Actor, file: BatchFile) -> bool:
     return tried
 
 
+def sweep() -> None:
+    """Take up what came whole and was forgotten, give up what never came whole, note which batches are finished.
+
+    Safe to run at any time, anywhere, as often as wanted; it takes about ten seconds at most.
+    """
+    until = time.monotonic() + _SWEEP_FOR
     arriving.expire()
     for file in BatchFile.objects.filter(state=State.RECEIVING).order_by("id").iterator(chunk_size=500):
         arriving.note_whole(file)
