@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 
 from accounts.models import Role
 from accounts.permissions import Actor, Scope, grantable_scopes
@@ -16,6 +17,7 @@ SCOPE_WORDS = {
     Scope.IMAGES_WRITE: "Upload images, correct their kind, retry them",
     Scope.REVIEW_WRITE: "Decide on images",
     Scope.AUDIT_READ: "Read a case's history",
+    Scope.DATA_EXPORT: "Take the laboratory's decided pictures away",
 }
 _DAYS = (1, 7, 30, DAYS_DEFAULT, 180, DAYS_MAX)
 
@@ -40,6 +42,14 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        most = settings.API_TOKEN_MAX
+        self.fields["requests_per_hour"] = forms.IntegerField(
+            label="Requests an hour",
+            required=False,
+            min_value=1,
+            max_value=most,
+            help_text=f"At most {most}. Left empty: {settings.API_THROTTLE}, as every token.",
+        )
         offered = [(str(scope), SCOPE_WORDS[scope]) for scope in grantable_scopes(actor)]
         cast(forms.MultipleChoiceField, self.fields["scopes"]).choices = offered
 

@@ -29,6 +29,7 @@ class Scope(StrEnum):
     IMAGES_WRITE = "images:write"
     REVIEW_WRITE = "review:write"
     AUDIT_READ = "audit:read"
+    DATA_EXPORT = "data:export"
 
 
 class Action(StrEnum):
@@ -76,7 +77,7 @@ RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
     Action.SIGN: (frozenset({Role.PATHOLOGIST}), None),  # a signature is a person's, never a program's
     Action.EDIT_TEMPLATES: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
     Action.READ_DASHBOARD: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
-    Action.EXPORT: (frozenset({Role.ADMINISTRATOR}), None),
+    Action.EXPORT: (frozenset({Role.ADMINISTRATOR}), Scope.DATA_EXPORT),
     Action.MANAGE_WEBHOOKS: (frozenset({Role.ADMINISTRATOR}), None),
     Action.EDIT_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
     Action.READ_AUDIT: (_EVERYONE, Scope.AUDIT_READ),
@@ -96,6 +97,7 @@ class Actor:
     scopes: frozenset[Scope] | None = None  # None: not through a token
     label: str = ""  # how the audit names them: "Ada Technician", "Ada Technician (token scanner-2)"
     token_id: int | None = None  # the `ApiToken` they came with
+    requests_per_hour: int | None = None  # of that token; None: the rate of all
 
     def may(self, action: Action) -> bool:
         roles, scope = RULES[action]
@@ -111,6 +113,7 @@ def actor_for(
     scopes: Iterable[str] | None = None,
     token: str = "",
     token_id: int | None = None,
+    requests_per_hour: int | None = None,
 ) -> Actor | None:
     """The actor that `user` is in `laboratory`, or None for a stranger to it or a closed account.
 
@@ -124,7 +127,7 @@ def actor_for(
         return None
     narrowed = None if scopes is None else frozenset(Scope) & frozenset(scopes)
     label = f"{user} (token {token})" if token else str(user)
-    return Actor(user, laboratory, roles, narrowed, label, token_id)
+    return Actor(user, laboratory, roles, narrowed, label, token_id, requests_per_hour)
 
 
 def grantable_scopes(actor: Actor) -> list[Scope]:

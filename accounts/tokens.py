@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -27,12 +28,14 @@ class TokenError(ValueError):
 
 
 @transaction.atomic
-def issue(*, actor: Actor, name: str, scopes: Iterable[Scope], days: int) -> tuple[ApiToken, str]:
-    """Make a token for `actor` in their laboratory.
+def issue(
+    *, actor: Actor, name: str, scopes: Iterable[Scope], days: int, requests_per_hour: int | None = None
+) -> tuple[ApiToken, str]:
+    """Make a token for `actor` in their laboratory; without `requests_per_hour` it has the operator's rate.
 
     Returns the row and the token itself, which exists nowhere else and cannot be shown again.
-    Raises `TokenError` for a name, scopes or days that do not fit, `PermissionDenied` for a token that would
-    make tokens.
+    Raises `TokenError` for a name, scopes, days or requests that do not fit, `PermissionDenied` for a token that
+    would make tokens.
     """
     require(actor, Action.MANAGE_TOKENS)
     wanted, name = frozenset(scopes), name.strip()
@@ -40,6 +43,8 @@ def issue(*, actor: Actor, name: str, scopes: Iterable[Scope], days: int) -> tup
         raise TokenError("Give the token a name of at most 100 characters, such as the instrument that uses it.")
     if not 1 <= days <= DAYS_MAX:
         raise TokenError(f"A token lives between 1 and {DAYS_MAX} days.")
+    if requests_per_hour is not None and not 1 <= requests_per_hour <= settings.API_TOKEN_MAX:
+        raise TokenError(f"A token can have between 1 and {settings.API_TOKEN_MAX} requests an hour.")
     if beyond := wanted - frozenset(grantable_scopes(actor)):
         raise TokenError(f"Your roles do not allow a token with {', '.join(sorted(beyond))}.")
     plaintext = PREFIX + secrets.token_urlsafe(32)
@@ -50,6 +55,7 @@ def issue(*, actor: Actor, name: str, scopes: Iterable[Scope], days: int) -> tup
         prefix=plaintext[:_SHOWN],
         digest=_digest(plaintext),
         scopes=sorted(wanted),
+        requests_per_hour=requests_per_hour,
         expires_at=timezone.now() + timedelta(days=days),
     )
     events.token_created.send(sender=ApiToken, actor=actor, laboratory=actor.laboratory, token=token)
@@ -65,7 +71,14 @@ def authenticate(plaintext: str) -> Actor | None:
     token = ApiToken.objects.select_related("user", "laboratory").filter(digest=_digest(plaintext)).first()
     if token is None or not token.is_live:
         return None
-    actor = actor_for(token.user, token.laboratory, scopes=token.scopes, token=token.name, token_id=token.pk)
+    actor = actor_for(
+        token.user,
+        token.laboratory,
+        scopes=token.scopes,
+        token=token.name,
+        token_id=token.pk,
+        requests_per_hour=token.requests_per_hour,
+    )
     if actor is not None:
         _note_use(token)
     return actor
@@ -83,6 +96,13 @@ def revoke(*, actor: Actor, token_id: int) -> bool:
             return False
         events.token_revoked.send(sender=ApiToken, actor=actor, laboratory=actor.laboratory, token=token)
     return True
+
+
+def rate(requests_per_hour: int | None) -> str:
+    """The rate of a token, such as `500/hour`: its own, never beyond what the operator allows now, or that of all."""
+    if requests_per_hour is None:
+        return settings.API_THROTTLE
+    return f"{min(requests_per_hour, settings.API_TOKEN_MAX)}/hour"
 
 
 def own_tokens(actor: Actor) -> QuerySet[ApiToken]:

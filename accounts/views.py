@@ -64,13 +64,18 @@ def token_list(request: PageRequest) -> HttpResponse:
                 name=form.cleaned_data["name"],
                 scopes=[Scope(scope) for scope in form.cleaned_data["scopes"]],
                 days=form.cleaned_data["days"],
+                requests_per_hour=form.cleaned_data["requests_per_hour"],
             )
         except tokens.TokenError as error:
             form.add_error(None, str(error))
         else:
             form = TokenForm(actor=request.actor)
     rows = [
-        {"token": token, "scopes": [SCOPE_WORDS[scope] for scope in Scope if scope in token.scopes]}
+        {
+            "token": token,
+            "scopes": [SCOPE_WORDS[scope] for scope in Scope if scope in token.scopes],
+            "rate": tokens.rate(token.requests_per_hour),
+        }
         for token in tokens.own_tokens(request.actor)
     ]
     context = {"form": form, "rows": rows, "made": made, "plaintext": plaintext}

@@ -32,6 +32,12 @@ def _embedded_secret() -> str:
     return path.read_text().strip()
 
 
+def _an_hour(rate: str) -> int:
+    """`6000/hour`, `100/min`: how many requests an hour that makes."""
+    number, _, period = rate.partition("/")
+    return int(number) * 3600 // {"s": 1, "m": 60, "h": 3600, "d": 86_400}[period[0]]
+
+
 SECRET_KEY = env.str("SECRET_KEY", "") or (_embedded_secret() if EMBEDDED else "")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
@@ -302,6 +308,7 @@ ANALYSIS_LEASE = env.int("ANALYSIS_LEASE", 240)
 BROKER_VISIBILITY = env.int("BROKER_VISIBILITY", 900)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 10)
 TELL_EVERY = env.int("TELL_EVERY", 15)
+STALL_TOLD_AFTER = env.int("STALL_TOLD_AFTER", 300)  # a batch waits, and no worker has been there for so long
 WEBHOOK_NETWORKS: list[str] = env.list("WEBHOOK_NETWORKS", [])  # inside the house, and yet sent to: 10.20.0.0/16
 TALLY_EVERY = env.int("TALLY_EVERY", 60)
 WORKER_HEARTBEAT = env.int("WORKER_HEARTBEAT", 5)
@@ -339,6 +346,12 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 
+# The API. A request with an Idempotency-Key is answered alike for hours; one whose process died is taken over after
+# seconds. Nobody may give a token more requests an hour than API_TOKEN_MAX.
+IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", 24)
+IDEMPOTENCY_TAKEOVER = env.int("IDEMPOTENCY_TAKEOVER", 120)
+API_THROTTLE = env.str("API_THROTTLE", "6000/hour")
+API_TOKEN_MAX = env.int("API_TOKEN_MAX", 0) or _an_hour(API_THROTTLE)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["diagnosis.api.authentication.BearerTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["diagnosis.api.permissions.MayAct"],
@@ -347,7 +360,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "diagnosis.api.pagination.Pages",
     "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttling.TokenThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"token": env.str("API_THROTTLE", "6000/hour")},
+    "DEFAULT_THROTTLE_RATES": {"token": API_THROTTLE},
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "diagnosis.api.problems.problem_details",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -363,6 +376,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "batches", "description": "Many files that arrive together, each with exactly one outcome."},
         {"name": "reports", "description": "What a pathologist signed, version by version."},
         {"name": "patients", "description": "By medical record number."},
+        {"name": "export", "description": "Decided pictures, de-identified, for training."},
         {"name": "about", "description": "The token and the networks."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
@@ -371,6 +385,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"displayRequestDuration": True, "filter": True},
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "diagnosis.api.headers.everywhere",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "CaseStatusEnum": "diagnosis.models.Case.Status",
         "AnalysisStateEnum": "diagnosis.models.Analysis.State",

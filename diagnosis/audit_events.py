@@ -21,6 +21,7 @@ def token_created(*, actor: Actor, token: ApiToken, **_: Any) -> None:
         name=token.name,
         prefix=token.prefix,
         scopes=token.scopes,
+        requests_per_hour=token.requests_per_hour,
         expires_at=token.expires_at,
     )
 

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.models import Laboratory
-from diagnosis import analysis, dashboard, mail, notices, queue, webhooks, worker
+from diagnosis import analysis, dashboard, mail, notices, queue, repeats, webhooks, worker
 from diagnosis.batches import progress
 from diagnosis.waking import wake_workers
 
@@ -28,8 +28,10 @@ def wake() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Reclaim what was lost and wake for what waits: beat's turn every SWEEP_EVERY seconds."""
+    """Reclaim what was lost, wake for what waits, forget answers that were kept long enough: beat's turn every
+    SWEEP_EVERY seconds."""
     queue.sweep()
+    repeats.forget()
 
 
 @shared_task

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from accounts.permissions import Action, Actor
 from diagnosis.api.schema import ResearchUseField
+from diagnosis.api.throttling import TokenThrottle
 from diagnosis.models import Analysis, AuditEvent, Case, Decision, ModelRelease, Patient, SmearImage
 
 #: How many image summaries a case's own answer holds; `cases/{id}/images/` has them all, in pages.
@@ -369,6 +370,13 @@ class ReleaseSerializer(serializers.ModelSerializer[ModelRelease]):
         read_only_fields = fields
 
 
+class LimitSerializer(serializers.Serializer[Any]):
+    """How many requests the token may send in each window of so many seconds."""
+
+    requests = serializers.IntegerField()
+    seconds = serializers.IntegerField()
+
+
 class MeSerializer(serializers.Serializer[Actor]):
     """Who the token speaks for, and what it may do."""
 
@@ -378,12 +386,18 @@ class MeSerializer(serializers.Serializer[Actor]):
     roles = serializers.SerializerMethodField()
     scopes = serializers.SerializerMethodField()
     may = serializers.SerializerMethodField(help_text="What the roles and the token's scopes allow together.")
+    limit = serializers.SerializerMethodField()
 
     def get_roles(self, actor: Actor) -> list[str]:
         return sorted(actor.roles)
 
     def get_scopes(self, actor: Actor) -> list[str]:
         return sorted(actor.scopes or ())
+
+    @extend_schema_field(LimitSerializer)
+    def get_limit(self, actor: Actor) -> dict[str, int]:
+        requests, seconds = TokenThrottle().limit(actor)
+        return {"requests": requests, "seconds": seconds}
 
     def get_may(self, actor: Actor) -> list[str]:
         return [action.value for action in Action if actor.may(action)]

@@ -9,6 +9,7 @@ from diagnosis.models.image import SmearImage
 from diagnosis.models.notice import Event, Notice, NoticeChoice, OutgoingMail
 from diagnosis.models.opinion import SecondOpinion
 from diagnosis.models.patient import Patient
+from diagnosis.models.repeat import KeptAnswer
 from diagnosis.models.report import CommentTemplate, Report, ReportDraft
 from diagnosis.models.review import Decision
 from diagnosis.models.tally import AgreementDay
@@ -27,6 +28,7 @@ __all__ = [
     "Decision",
     "Event",
     "IntakeRules",
+    "KeptAnswer",
     "ManifestRow",
     "ModelRelease",
     "Notice",

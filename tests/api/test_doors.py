@@ -173,5 +173,8 @@ def test_an_administrator_reads_but_does_not_write(cast: Cast, client_of: Client
     assert cast.administrator.roles == {Role.ADMINISTRATOR}
 
 
-def test_answers_stay_out_of_caches(technician: APIClient, case: Case) -> None:
-    assert technician.get(f"/api/v1/cases/{case.pk}/")["Cache-Control"] == "private, no-store"
+def test_answers_stay_out_of_shared_caches(technician: APIClient, case: Case) -> None:
+    read = technician.get(f"/api/v1/cases/{case.pk}/")
+    assert (read["Cache-Control"], read["Vary"]) == ("private, no-cache", "Authorization")
+    for other in (technician.post("/api/v1/cases/", {}), technician.get("/api/v1/cases/0/")):
+        assert other["Cache-Control"] == "private, no-store"

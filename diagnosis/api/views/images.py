@@ -9,6 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from accounts.permissions import Action
 from diagnosis import audit, intake, queue, review, worklist
@@ -21,6 +22,8 @@ from diagnosis.api.views.base import Door
 from diagnosis.models import SmearImage
 from diagnosis.models.image import MEDIA_TYPES
 
+#: In how many seconds to ask for the first time whether a picture is read.
+READ_WITHIN = 2
 #: Refusals that have nothing wrong in themselves: the image is not, or no longer, in the state they speak of.
 _NOT_NOW = {"nothing_read", "reading_changed", "nothing_decided", "signed", "blinded"}
 
@@ -105,6 +108,7 @@ class ImageRetryView(ImageDoor):
     @extend_schema(
         operation_id="retry_image",
         summary="Have the networks try again what failed",
+        description="Ask `Location` until its `status` is `done` or `failed`.",
         request=None,
         responses=answers(
             {
@@ -115,8 +119,12 @@ class ImageRetryView(ImageDoor):
         ),
     )
     def post(self, request: Request, image_id: int) -> Response:
-        retried = queue.retry(actor=self.actor, image=self.row().image)
-        return self.answer(202 if retried else 200)
+        if not queue.retry(actor=self.actor, image=self.row().image):
+            return self.answer()
+        response = self.answer(202)
+        response["Location"] = reverse("api:image", args=[image_id], request=request)
+        response["Retry-After"] = str(READ_WITHIN)
+        return response
 
 
 @extend_schema(tags=["images"])
