@@ -1,8 +1,8 @@
 """Telling people what happened: in the portal, and by mail through the outbox (`diagnosis.mail`).
 
 Everybody chooses for each event whether the bell rings and whether a mail goes out; without a choice `DEFAULTS` hold.
-No mail carries a patient's name, record number or anything a person typed: the accession number, what happened and
-a link are all of it.
+No mail carries a patient's name, record number or anything a person typed: the accession number (of a batch when it
+was opened), what happened and a link are all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import Laboratory, User
 from diagnosis import audit, mail, notice_words
-from diagnosis.models import AuditEvent, Case, Event, Notice, NoticeChoice, SecondOpinion
+from diagnosis.models import AuditEvent, Batch, Case, Event, Notice, NoticeChoice, SecondOpinion
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -51,19 +51,29 @@ DEFAULTS: dict[Event, tuple[bool, bool]] = {
     Event.OPINION_ENDED: (True, True),
     Event.ADJUDICATION_NEEDED: (True, False),
     Event.REPORT_SIGNED: (True, False),
+    Event.BATCH_FINISHED: (True, False),
+    Event.BATCH_STALLED: (True, False),
 }
 
 
-def tell(*, event: Event, case: Case, users: Iterable[User], detail: dict[str, Any] | None = None) -> list[Notice]:
-    """Tell each of `users` once, as they chose; people who have left the case's laboratory are passed over.
+def tell(
+    *, event: Event, users: Iterable[User], case: Case | None = None, batch: Batch | None = None,
+    detail: dict[str, Any] | None = None,
+) -> list[Notice]:  # fmt: skip
+    """Tell each of `users` once of a case or of a batch, as they chose; people who have left its laboratory are passed
+    over.
 
     Call it in the transaction of what it tells. Who is asked for a second opinion on the case is told of nothing
-    else in it until they have answered. `detail` is what `notice_words` makes its sentence of: never anything of a
-    patient, never free text. Three queries and two inserts, however many there are.
+    else in it until they have answered. What somebody has not read yet of the same batch counts as read: the newer
+    one says how it is. `detail` is what `notice_words` makes its sentence of: never anything of a patient, never free
+    text. Three or four queries and two inserts, however many there are.
     """
+    about = case or batch
+    if about is None:
+        raise ValueError(f"{event}: of neither a case nor a batch")
     wanted = {user.pk for user in users}
-    people = User.objects.filter(pk__in=wanted, is_active=True, memberships__laboratory=case.laboratory_id)
-    if event != Event.OPINION_ASKED:
+    people = User.objects.filter(pk__in=wanted, is_active=True, memberships__laboratory=about.laboratory_id)
+    if case is not None and event != Event.OPINION_ASKED:
         people = people.exclude(
             pk__in=SecondOpinion.objects.filter(case=case, state=SecondOpinion.State.ASKED).values("asked_of")
         )
@@ -79,7 +89,7 @@ def tell(*, event: Event, case: Case, users: Iterable[User], detail: dict[str, A
         if not (in_portal or by_mail):
             continue
         notice = Notice(
-            user=user, laboratory_id=case.laboratory_id, event=event, case=case, detail=detail or {},
+            user=user, laboratory_id=about.laboratory_id, event=event, case=case, batch=batch, detail=detail or {},
             # Kept also for who wants mails only, so that nothing is told twice; the bell does not ring for it.
             read_at=None if in_portal else now,
         )  # fmt: skip
@@ -87,9 +97,11 @@ def tell(*, event: Event, case: Case, users: Iterable[User], detail: dict[str, A
         if by_mail:
             mailed.append((user.email, notice))
     with transaction.atomic():
+        if batch is not None:
+            Notice.objects.filter(batch=batch, user__in=told, read_at=None).update(read_at=now)
         Notice.objects.bulk_create(notices)
         mail.post(
-            mail.Letter(case.laboratory_id, address, notice_words.subject(notice), _body(notice))
+            mail.Letter(about.laboratory_id, address, notice_words.mail_subject(notice), _body(notice))
             for address, notice in mailed
         )
     return notices
@@ -135,9 +147,9 @@ def unread(actor: Actor) -> int:
 
 
 def of(actor: Actor) -> QuerySet[Notice]:
-    """The actor's notices, the newest first, the case joined; without what they switched off."""
+    """The actor's notices, the newest first, case and batch joined; without what they switched off."""
     off = [choice.event for choice in choices(actor.user) if not choice.in_portal]
-    return _own(actor).exclude(event__in=off).select_related("case").order_by("-id")
+    return _own(actor).exclude(event__in=off).select_related("case", "batch").order_by("-id")
 
 
 def mark_read(*, actor: Actor, notice_id: int | None = None) -> int:
@@ -185,8 +197,8 @@ def _ways(row: NoticeChoice | None, event: Event) -> tuple[bool, bool]:
 
 def _body(notice: Notice) -> str:
     return (
-        f"{notice_words.sentence(notice)}\n\n"
-        f"{url('case', notice.case_id)}\n\n"
+        f"{notice_words.mail_subject(notice)}.\n\n"
+        f"{url('case', notice.case_id) if notice.case_id else url('batch', notice.batch_id)}\n\n"
         "Research use only – not for diagnostic use. Mails of LeukoLens never name a patient.\n"
         f"What you are told of, and how: {url('notice-settings')}\n"
     )

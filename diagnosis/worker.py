@@ -15,7 +15,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from diagnosis import analysis, checks, queue, watching
+from diagnosis import analysis, checks, mail, queue, watching
+from diagnosis.batches import telling
 from diagnosis.models import Analysis
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,12 @@ def refuse_unfit_limits(**_: Any) -> None:
         checks.require_fit_limits()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error  # Celery's signals swallow anything less
+
+
+@beat_init.connect
+def watch(**_: Any) -> None:
+    """Beat outlives the workers, and says so where they cannot."""
+    threading.Thread(target=_watch_until_stopped, name="watch", daemon=True).start()
 
 
 @worker_ready.connect
@@ -69,6 +76,19 @@ def _beat_until_stopped() -> None:
             connections.close_all()
         if _stopping.wait(settings.WORKER_HEARTBEAT):
             return
+
+
+def _watch_until_stopped() -> None:
+    """Every TELL_EVERY seconds, where no worker is there: tell of batches that stand still, and send what is due."""
+    while not _stopping.wait(settings.TELL_EVERY):
+        try:
+            if not watching.workers_seen():
+                telling.tell_stalled()
+                mail.send_due()
+        except Exception as error:  # as above
+            logger.warning("Nobody was told this time: %s", error)
+        finally:
+            connections.close_all()
 
 
 def _dead_neighbours() -> set[str]:

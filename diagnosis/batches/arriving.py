@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require, visible
 from diagnosis import audit, intake
-from diagnosis.batches import settling, store
+from diagnosis.batches import settling, store, telling
 from diagnosis.batches.opening import BatchError, check_scale, plain
 from diagnosis.models import Batch, BatchFile, SmearImage
 from mlcore.images import ImageRefused
@@ -110,7 +110,7 @@ def begin(
             file.settled_at = timezone.now()
             audit.record(actor=actor, action="image.rejected", name=path, code=file.code, reason=file.reason)
         file.save(force_insert=True)
-        Batch.objects.filter(pk=batch.pk).update(moved_at=timezone.now(), finished_at=None)
+        telling.reopen(batch.pk)
     if refused is not None:
         raise UploadRefused(413, str(refused))
     if length == 0:

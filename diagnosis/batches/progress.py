@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.permissions import Action, Actor, require
 from diagnosis import audit, queue, watching
-from diagnosis.batches import arriving, settling, store
+from diagnosis.batches import arriving, settling, store, telling
 from diagnosis.batches.opening import NEEDS
 from diagnosis.models import Analysis, Batch, BatchFile, SmearImage
 
@@ -52,6 +52,7 @@ class Progress:
     reading: int
     read: int
     failed: int
+    unread: int  # accepted, and no network was asked
     retryable: int  # rejected for something of ours, with their bytes kept
     seconds_left: float | None  # until all is read; None: not known
     no_worker: bool  # something waits and no worker has been heard of
@@ -106,8 +107,8 @@ def progress(batch: Batch) -> Progress:
     for state, count, length in files.order_by().values_list("state").annotate(n=Count("pk"), b=Sum("length")):
         by_state[state] = count
         size += length if state not in (State.OPENED, State.CANCELLED) else 0
-    failed, running, queued, images = _readings(batch)
-    waits = queued + running
+    images = _readings(batch)
+    waits = images["queued"] + images["running"]
     return Progress(
         files=sum(by_state.values()) - by_state[State.OPENED] - by_state[State.CANCELLED],
         bytes=size,
@@ -120,10 +121,11 @@ def progress(batch: Batch) -> Progress:
         unmatched=by_state[State.UNMATCHED],
         discarded=by_state[State.DISCARDED],
         flagged=files.filter(state__in=(State.ACCEPTED, State.UNMATCHED)).exclude(flags=[]).count(),
-        waiting=queued,
-        reading=running,
-        read=images - waits - failed,
-        failed=failed,
+        waiting=images["queued"],
+        reading=images["running"],
+        read=images["all"] - waits - images["failed"] - images["unread"],
+        failed=images["failed"],
+        unread=images["unread"],
         retryable=files.filter(state=State.REJECTED, code__in=settling.TRANSIENT).count(),
         seconds_left=_seconds_left(batch, waits) if waits else None,
         no_worker=bool(waits or by_state[State.RECEIVED]) and not watching.workers_seen(),
@@ -134,6 +136,7 @@ class _Marks(TypedDict):
     is_failed: bool
     is_running: bool
     is_queued: bool
+    is_asked: bool
 
 
 def accepted_images(batch: Batch) -> QuerySet[WithAnnotations[SmearImage, _Marks]]:
@@ -143,19 +146,21 @@ def accepted_images(batch: Batch) -> QuerySet[WithAnnotations[SmearImage, _Marks
         is_failed=Exists(asked.filter(state=Analysis.State.FAILED)),
         is_running=Exists(asked.filter(state=Analysis.State.RUNNING)),
         is_queued=Exists(asked.filter(state=Analysis.State.QUEUED)),
+        is_asked=Exists(asked),
     )
 
 
-def _readings(batch: Batch) -> tuple[int, int, int, int]:
-    """(failed, being read, waiting, all) images of the batch; an image with work left waits, whatever else failed."""
+def _readings(batch: Batch) -> dict[str, int]:
+    """Images of the batch: failed, running, queued, unread (nobody was asked), all. One with work left waits, whatever
+    else failed."""
     waits = Q(is_running=True) | Q(is_queued=True)
-    counted = accepted_images(batch).aggregate(
+    return accepted_images(batch).aggregate(
         failed=Count("pk", filter=~waits & Q(is_failed=True)),
         running=Count("pk", filter=Q(is_running=True)),
         queued=Count("pk", filter=Q(is_running=False, is_queued=True)),
-        images=Count("pk"),
+        unread=Count("pk", filter=Q(is_asked=False)),
+        all=Count("pk"),
     )
-    return counted["failed"], counted["running"], counted["queued"], counted["images"]
 
 
 def _seconds_left(batch: Batch, waiting: int) -> float | None:
@@ -177,7 +182,8 @@ def retry(*, actor: Actor, batch: Batch) -> int:
     failed = accepted_images(batch).filter(is_failed=True).select_related("case").order_by("id")
     count = sum(bool(queue.retry(actor=actor, image=image)) for image in failed)
     count += settling.again(BatchFile.objects.filter(batch=batch, state=State.REJECTED, code__in=settling.TRANSIENT))
-    Batch.objects.filter(pk=batch.pk).update(moved_at=timezone.now(), finished_at=None)
+    if count:
+        telling.reopen(batch.pk)
     return count
 
 
@@ -189,7 +195,7 @@ def retry_file(*, actor: Actor, file: BatchFile) -> bool:
     else:
         tried = bool(settling.again([file] if file.state == State.REJECTED else []))
     if tried:
-        Batch.objects.filter(pk=file.batch_id).update(moved_at=timezone.now(), finished_at=None)
+        telling.reopen(file.batch_id)
     return tried
 
 
@@ -207,7 +213,7 @@ def sweep() -> None:
     settling.settle_waiting(until=until)
     _clear()
     quiet = Batch.objects.filter(finished_at=None, moved_at__lt=timezone.now() - _QUIET)
-    for batch in quiet.select_related("laboratory").order_by("moved_at")[:100]:
+    for batch in quiet.select_related("laboratory", "created_by").order_by("moved_at")[:100]:
         _finish(batch)
 
 
@@ -222,16 +228,18 @@ def _clear() -> None:
 
 
 def _finish(batch: Batch) -> None:
-    """Note that nothing of a batch arrives, waits or is being read any more, once each time that this comes true."""
+    """Note that nothing of a batch arrives, waits or is being read any more, once each time that this comes true, and
+    tell whoever opened it."""
     now_is = progress(batch)
     if now_is.is_moving or not now_is.files:
         return
     with transaction.atomic():
         untouched = Batch.objects.filter(pk=batch.pk, finished_at=None, moved_at=batch.moved_at)
-        if not untouched.update(finished_at=timezone.now()):
+        if not untouched.update(finished_at=timezone.now(), stall_told_at=None):
             return
         audit.record(
             actor=None, laboratory=batch.laboratory, action="batch.finished", subject=f"batch {batch.pk}",
             name=batch.name, accepted=now_is.accepted, duplicate=now_is.duplicate, rejected=now_is.rejected,
             unmatched=now_is.unmatched, failed=now_is.failed,
         )  # fmt: skip
+        telling.tell_finished(batch, now_is)

@@ -45,6 +45,8 @@ class Batch(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     moved_at = models.DateTimeField(default=timezone.now)  # something arrived or was decided last
     finished_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True)  # that it is finished; empty again with new files and retries
+    stall_told_at = models.DateTimeField(null=True, blank=True)  # that it stands still; empty again once finished
 
     class Meta:
         verbose_name_plural = "batches"

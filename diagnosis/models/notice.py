@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Laboratory
+from diagnosis.models.batch import Batch
 from diagnosis.models.case import Case
 
 
@@ -21,15 +22,19 @@ class Event(models.TextChoices):
     OPINION_ENDED = "opinion_ended", "My request for an opinion was answered or declined"
     ADJUDICATION_NEEDED = "adjudication_needed", "Two opinions differ and need an adjudicator"
     REPORT_SIGNED = "report_signed", "A report that concerns me is signed or amended"
+    BATCH_FINISHED = "batch_finished", "A batch that I opened is read"
+    BATCH_STALLED = "batch_stalled", "A batch that I opened stands still: no worker is there"
 
 
 class Notice(models.Model):
-    """One thing that one person is told of. The words are made from `event`, `case` and `detail` when shown."""
+    """One thing that one person is told of, about a case or about a batch. The words are made from `event`, what it is
+    about and `detail` when shown."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices")
     laboratory = models.ForeignKey(Laboratory, on_delete=models.CASCADE, related_name="+")
     event = models.CharField(max_length=24, choices=Event.choices)
     case = models.ForeignKey(Case, on_delete=models.CASCADE, null=True, related_name="+")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, null=True, related_name="+")
     detail = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     read_at = models.DateTimeField(null=True, blank=True)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
 from diagnosis import mail, notice_words, notices
+from diagnosis.batches import telling
 from diagnosis.models import Event
 
 PAGE_SIZE = 50
@@ -50,18 +51,21 @@ def notice_outbox(request: PageRequest) -> HttpResponseBase:
 @require_safe
 @page(Action.READ_CASES)
 def notice_unread(request: PageRequest) -> HttpResponseBase:
-    """For the bell: `{"unread": n}`."""
+    """For the bell: `{"unread": n}`. Where no worker is left to say so, this tells of batches that stand still."""
+    telling.tell_stalled()
     return JsonResponse({"unread": notices.unread(request.actor)})
 
 
 @require_safe
 @page(Action.READ_CASES)
 def notice_open(request: PageRequest, notice_id: int) -> HttpResponseBase:
-    """The way from a notice to its case; whoever goes it has read the notice."""
+    """The way from a notice to its case or batch; whoever goes it has read the notice."""
     found = notices.of(request.actor).filter(pk=notice_id).first()
     if found is None:
         raise Http404("No such notice of yours.")
     notices.mark_read(actor=request.actor, notice_id=notice_id)
+    if found.batch_id:
+        return redirect("batch", batch_id=found.batch_id)
     return redirect("case", case_id=found.case_id) if found.case_id else redirect("notice-list")
 
 

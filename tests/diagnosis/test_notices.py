@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from diagnosis import assessment, audit, holding, notices, queue, review, second_opinion
+from diagnosis.batches import opening
 from diagnosis.models import Case, Event, Notice, OutgoingMail
 from tests.cast import Cast, PatientFactory, person
 from tests.diagnosis.opinions import make_releases, read_image
@@ -152,6 +153,7 @@ class TestLateness:
         assert OutgoingMail.objects.count() == 1
 
 
+BATCH_EVENTS = (Event.BATCH_FINISHED, Event.BATCH_STALLED)
 ODD_NAMES = ["Łukasz O'Brien-Ñandú", "case", "Zoë\u200d Müller; DROP TABLE", "王小明", "%s {patient.name} <b>x</b>"]
 
 
@@ -188,13 +190,18 @@ def test_no_mail_carries_anything_of_the_patient_or_of_what_was_typed(cast: Cast
     notices.tell(
         event=Event.REPORT_SIGNED, case=case, users=[cast.second_pathologist.user], detail={"kind": "original"}
     )
+    batch = opening.open_batch(actor=cast.technician, name=f"{case.accession_number} MRN-4711 {name}")
+    for event in BATCH_EVENTS:
+        notices.tell(event=event, batch=batch, users=[cast.technician.user], detail={"read": 3, "failed": 1})
     assert set(Notice.objects.values_list("event", flat=True)) == set(Event)
     mails = list(OutgoingMail.objects.all())
     assert len(mails) >= len(Event)
+    of_batches = [mail for mail in mails if f"http://localhost:8000/batches/{batch.pk}/" in mail.body]
+    assert len(of_batches) == len(BATCH_EVENTS)
     for mail in mails:
         said = f"{mail.subject}\n{mail.body}"
-        assert case.accession_number in said
-        assert f"http://localhost:8000/cases/{case.pk}/" in said
+        assert (case.accession_number in said) is (mail not in of_batches)
+        assert (f"http://localhost:8000/cases/{case.pk}/" in said) is (mail not in of_batches)
         assert "/notices/settings/" in said
         assert "471" not in said.replace(case.accession_number, ""), said
         assert name == "case" or name not in said
