@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -248,7 +249,7 @@ def _record(
     """Write what one pass said, in one transaction; results that came too late are dropped."""
     share = seconds / max(1, sum(len(picture.analyses) for picture in pictures))
     with transaction.atomic():
-        read: list[tuple[SmearImage, list[str]]] = []
+        read: dict[int, list[tuple[SmearImage, list[Analysis]]]] = defaultdict(list)  # by case
         for picture, said in zip(pictures, opinions, strict=True):
             by_digest = {opinion.digest: opinion for opinion in said}
             recorded = [
@@ -261,14 +262,19 @@ def _record(
                 )
             ]
             if recorded:
-                read.append((picture.image, [f"{a.release.network} {a.release.version}" for a in recorded]))
+                read[picture.image.case_id].append((picture.image, recorded))
         # Cases are locked after all analyses, and in one order, so that workers never wait for one another in a circle.
-        for image, networks in sorted(read, key=lambda entry: (entry[0].case_id, entry[0].pk)):
-            audit.record(
-                actor=None, action="image.read", case=image.case, subject=f"image {image.pk}",
-                name=image.original_name, networks=networks,
-            )  # fmt: skip
-        queue.reassess(image.case_id for image, _ in read)
+        for _, images in sorted(read.items()):
+            told = [
+                (f"image {image.pk}", {"name": image.original_name, "networks": [_network(a) for a in analyses]})
+                for image, analyses in sorted(images, key=lambda entry: entry[0].pk)
+            ]
+            audit.record_all(told, actor=None, action="image.read", case=images[0][0].case)
+        queue.reassess(read)
+
+
+def _network(analysis: Analysis) -> str:
+    return f"{analysis.release.network} {analysis.release.version}"
 
 
 def _result(opinion: Opinion, seconds: float) -> queue.Result:

@@ -22,7 +22,7 @@ from accounts.models import Laboratory
 from diagnosis.models import AuditEvent, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from django.db.models import QuerySet
 
@@ -60,6 +60,20 @@ def record(
     inside the transaction of what it records, so that both stand or neither. The chain's row (case or
     laboratory) stays locked until that commits.
     """
+    [event] = record_all([(subject, detail)], actor=actor, action=action, case=case, laboratory=laboratory, who=who)
+    return event
+
+
+def record_all(
+    told: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    actor: Actor | None,
+    action: str,
+    case: Case | None = None,
+    laboratory: Laboratory | None = None,
+    who: str = WORKER,
+) -> list[AuditEvent]:
+    """As `record`, for several events of one sort, each a subject and its detail, in one write."""
     if case is None and laboratory is None:
         if actor is None:
             raise ValueError("an event of the worker needs a case or a laboratory")
@@ -68,22 +82,24 @@ def record(
     with transaction.atomic():
         _lock(case, laboratory_id)
         chain = AuditEvent.objects.filter(case=case, laboratory_id=laboratory_id)
-        last = chain.order_by("-sequence").values_list("sequence", "hash").first() or (0, "")
-        event = AuditEvent(
-            laboratory_id=laboratory_id,
-            case=case,
-            sequence=last[0] + 1,
-            at=timezone.now(),
-            actor=actor.user if actor else None,
-            actor_label=_text((actor.label or str(actor.user)) if actor else who)[:320],
-            action=action,
-            subject=_text(subject)[:80],
-            detail=_settled(json.loads(json.dumps(detail, cls=DjangoJSONEncoder, allow_nan=False))),
-            previous_hash=last[1],
-        )
-        event.hash = event_hash(event)
-        event.save(force_insert=True)
-    return event
+        sequence, previous_hash = chain.order_by("-sequence").values_list("sequence", "hash").first() or (0, "")
+        events = []
+        for number, (subject, detail) in enumerate(told, start=sequence + 1):
+            event = AuditEvent(
+                laboratory_id=laboratory_id,
+                case=case,
+                sequence=number,
+                at=timezone.now(),
+                actor=actor.user if actor else None,
+                actor_label=_text((actor.label or str(actor.user)) if actor else who)[:320],
+                action=action,
+                subject=_text(subject)[:80],
+                detail=_settled(json.loads(json.dumps(detail, cls=DjangoJSONEncoder, allow_nan=False))),
+                previous_hash=previous_hash,
+            )
+            previous_hash = event.hash = event_hash(event)
+            events.append(event)
+        return AuditEvent.objects.bulk_create(events)
 
 
 def record_read(*, actor: Actor, case: Case, subject: str = "") -> AuditEvent | None:

@@ -330,7 +330,7 @@ def _write(
             return _duplicate(actor, case, known, name)
         # A mix-up concerns both cases, so the one that came first is marked as well.
         elsewhere.filter(seen_in_other_case=False).update(seen_in_other_case=True)
-        queue.enqueue(image)
+        queue.enqueue_new(image)
         audit.record(
             actor=actor,
             action="image.accepted",

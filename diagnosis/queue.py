@@ -75,16 +75,30 @@ def enqueue(image: SmearImage) -> list[Analysis]:
     """
     with transaction.atomic():
         Analysis.objects.filter(image=image, state=State.QUEUED).exclude(release__task=image.kind).delete()
-        urgent = image.case.priority == Case.Priority.URGENT
-        releases = ModelRelease.objects.filter(task=image.kind, stage__in=READING_STAGES).order_by("network", "id")
-        Analysis.objects.bulk_create(
-            [Analysis(image=image, release=release, urgent=urgent) for release in releases], ignore_conflicts=True
-        )
+        Analysis.objects.bulk_create(_asked(image), ignore_conflicts=True)
         analyses = list(Analysis.objects.filter(image=image, release__task=image.kind).select_related("release"))
-        queued = [analysis.pk for analysis in analyses if analysis.state == State.QUEUED]
-        if queued:
-            transaction.on_commit(partial(_wake_unless_woken, min(queued)), robust=True)
+        _wake_for(analysis for analysis in analyses if analysis.state == State.QUEUED)
     return analyses
+
+
+def enqueue_new(image: SmearImage) -> list[Analysis]:
+    """`enqueue` for an image that the same transaction has just written, of which there can be no analysis yet."""
+    analyses = Analysis.objects.bulk_create(_asked(image))
+    _wake_for(analyses)
+    return analyses
+
+
+def _asked(image: SmearImage) -> list[Analysis]:
+    """One analysis, not yet written, for each release that is to read `image`."""
+    urgent = image.case.priority == Case.Priority.URGENT
+    releases = ModelRelease.objects.filter(task=image.kind, stage__in=READING_STAGES).order_by("network", "id")
+    return [Analysis(image=image, release=release, urgent=urgent) for release in releases.defer("card")]
+
+
+def _wake_for(queued: Iterable[Analysis]) -> None:
+    """After the commit, and unless a wake is under way."""
+    if first := min((analysis.pk for analysis in queued), default=0):
+        transaction.on_commit(partial(_wake_unless_woken, first), robust=True)
 
 
 def _wake_unless_woken(first: int) -> None:

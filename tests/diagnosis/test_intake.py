@@ -300,7 +300,7 @@ def test_a_row_that_fails_leaves_nothing_but_the_file(
         raise RuntimeError("the database went away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake.queue, "enqueue", broken)
+        patch.setattr(intake.queue, "enqueue_new", broken)
         with pytest.raises(RuntimeError):
             receive(cast, case)
     assert not SmearImage.objects.exists()
