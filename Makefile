@@ -44,7 +44,12 @@ lint: $(VENV)/.full assets-dev
 test: $(VENV)/.full assets-dev
 	@$(BIN)/python scripts/test.py
 
-bench: $(VENV)/.full assets-dev
+$(VENV)/.bench: $(VENV)/.full
+	@echo "Installing LitServe, to compare with …"
+	@$(PIP) --editable ".[bench]"
+	@touch $@
+
+bench: $(VENV)/.bench assets-dev
 	@$(BIN)/python scripts/bench.py
 
 client-docs: $(VENV)/.full

@@ -6,16 +6,19 @@ not the absolute figures. Uses PostgreSQL and Redis where they are installed, el
 
 from __future__ import annotations
 
+import base64
+import http.client
+import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -27,7 +30,7 @@ from tests import servers  # noqa: E402
 from tests.portal import Portal  # noqa: E402
 
 PICTURES = int(os.environ.get("BENCH_PICTURES", "300"))
-UPLOADERS = 4
+UPLOADERS, TOGETHER = 2, 20  # clients at once, and files in one request of theirs
 
 
 def rendered(count: int) -> list[bytes]:
@@ -57,35 +60,61 @@ def portal_rate(portal: Portal, files: list[bytes]) -> float:
     status, case = portal.request("POST", "/api/v1/cases/", body=body, token=token)
     if status != 201:
         raise RuntimeError(f"the case was refused: {status} {case}")
-    waiting: SimpleQueue[tuple[int, bytes]] = SimpleQueue()
-    for item in enumerate(files):
-        waiting.put(item)
-    failures: list[object] = []
 
-    def upload() -> None:
-        while True:
-            try:
-                number, data = waiting.get_nowait()
-            except Empty:
-                return
-            status, answer = portal.upload(case["id"], data, f"cell-{number}.jpg", kind="cell")
-            if status != 201:
-                failures.append((status, answer))
+    def upload(numbers: range) -> None:
+        sent = [(f"cell-{number}.jpg", files[number]) for number in numbers]
+        status, answer = portal.upload_all(case["id"], sent, kind="cell")
+        if status != 200 or any(file["status"] != "accepted" for file in answer["outcomes"]):
+            raise RuntimeError(f"an upload failed: {status} {answer}")
 
     def done() -> bool:
         progress = portal.get(f"/api/v1/cases/{case['id']}/", token)[1]["assessment"].get("progress", {})
         return bool(progress.get("done", 0) + progress.get("failed", 0) >= len(files))
 
     began = time.perf_counter()
-    threads = [threading.Thread(target=upload) for _ in range(UPLOADERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise RuntimeError(f"{len(failures)} uploads failed, the first with {failures[0]}")
+    with ThreadPoolExecutor(UPLOADERS) as uploaders:
+        starts = range(0, len(files), TOGETHER)
+        list(uploaders.map(upload, (range(first, min(first + TOGETHER, len(files))) for first in starts)))
     portal.wait_for(done, "every picture to be read", seconds=300, every=0.2)
     return len(files) / (time.perf_counter() - began)
+
+
+def litserve_rate(files: list[bytes]) -> float | None:
+    """Images per second through LitServe with the same networks; None where LitServe is not installed."""
+    if not importlib.util.find_spec("litserve"):
+        return None
+    port = servers.free_port()
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "bench_litserve.py"), str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def post(data: bytes) -> None:
+        body = json.dumps({"picture": base64.b64encode(data).decode()})
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as line:
+            line.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            if set(json.load(line.getresponse())) != {"cnn", "mobilenet"}:
+                raise RuntimeError("LitServe did not read with both networks")
+
+    def ready() -> bool:
+        with suppress(OSError):
+            post(files[0])
+            return True
+        return False
+
+    try:
+        until = time.monotonic() + 60
+        while not ready():
+            if time.monotonic() > until:
+                raise RuntimeError("LitServe did not start within a minute")
+            time.sleep(0.5)
+        # As many at once as it takes in one batch, where it is fastest.
+        with ThreadPoolExecutor(16) as clients:
+            began = time.perf_counter()
+            list(clients.map(post, files))
+            return len(files) / (time.perf_counter() - began)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
 
 
 def main() -> int:
@@ -123,8 +152,18 @@ def main() -> int:
             portal.start_beat()
         portal.wait_for(lambda: portal.get("/readyz")[0] == 200, "the worker")
         rate = portal_rate(portal, files)
-    note("upload_to_reading_per_s", rate, "images/s", f"upload by API to stored reading, one worker, {where}, {cores}")
+    note(
+        "upload_to_reading_per_s", rate, "images/s",
+        f"upload by API, {TOGETHER} files a request, to stored reading by both, one worker, {where}, {cores}",
+    )  # fmt: skip
     note("worker_share_of_engine", rate / raw, "ratio", "1 would mean that portal, database and uploads cost nothing")
+    if (lit := litserve_rate(files)) is not None:
+        note("litserve_per_s", lit, "images/s", f"upload to answer by LitServe, which stores nothing, {cores}")
+        note(
+            "portal_over_litserve", rate / lit, "ratio", "checks, deduplication, storage, audit and assessment included"
+        )
+    else:
+        print("litserve_per_s was not measured: LitServe is not installed (pip install litserve)")
     out = ROOT / "var" / "bench.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=2) + "\n")

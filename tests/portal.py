@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,19 +182,29 @@ class Portal:
     def upload(
         self, case_id: int, data: bytes, name: str = "smear.png", *, kind: str = "", token: str | None = None
     ) -> tuple[int, Any]:
+        return self._send(f"/api/v1/cases/{case_id}/images/", [(name, data)], kind, token)
+
+    def upload_all(
+        self, case_id: int, files: Sequence[tuple[str, bytes]], *, kind: str = "", token: str | None = None
+    ) -> tuple[int, Any]:
+        """Several named files in one request."""
+        return self._send(f"/api/v1/cases/{case_id}/images/batch/", files, kind, token)
+
+    def _send(self, path: str, files: Sequence[tuple[str, bytes]], kind: str, token: str | None) -> tuple[int, Any]:
         boundary = "----leukolens-boundary"
         parts = []
         if kind:
             parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="kind"\r\n\r\n{kind}\r\n'.encode())
-        parts.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            f"Content-Type: application/octet-stream\r\n\r\n".encode()
-            + data
-            + b"\r\n"
-        )
+        for name, data in files:
+            parts.append(
+                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+                f"Content-Type: application/octet-stream\r\n\r\n".encode()
+                + data
+                + b"\r\n"
+            )
         return self.request(
             "POST",
-            f"/api/v1/cases/{case_id}/images/",
+            path,
             body=b"".join(parts) + f"--{boundary}--\r\n".encode(),
             content_type=f"multipart/form-data; boundary={boundary}",
             token=token or self.credentials["api_token"],
