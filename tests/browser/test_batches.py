@@ -113,3 +113,34 @@ def test_pause_and_go_on(visitor: Visitor, portal: Portal, accession: str, tmp_p
     page.unroute("**/uploads/")
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#sending-words")).to_have_text("All 30 sent", timeout=PATIENCE)
+
+
+def test_the_bell_tells_that_a_batch_is_read_and_leads_to_it(visitor: Visitor, accession: str, tmp_path: Path) -> None:
+    (tmp_path / f"{accession} 1.jpg").write_bytes(jpeg(seed=800))
+    (tmp_path / "IMG_1.jpg").write_bytes(jpeg(seed=801))
+    visit = visitor("technician")
+    page = open_batch(visit)
+    address = page.url
+    name = page.locator("h1").inner_text()
+    page.locator("#files").set_input_files(sorted(tmp_path.iterdir()))
+    expect(page.locator("#sending-words")).to_have_text("All 2 sent", timeout=PATIENCE)
+    # The worker's sweep notes it a few seconds after the last reading; the bell looks every 45 s, and at once when
+    # the page is seen again.
+    visit.go("/notices/")
+    notice = page.get_by_role("link", name=f"Batch {name}: 1 read, 1 waits in the tray.").first
+    for _ in range(30):
+        if notice.count():
+            break
+        page.wait_for_timeout(2_000)
+        page.reload()
+    assert "unread" in (page.locator("#bell").get_attribute("aria-label") or "")
+    expect(page.locator("#bell .count")).to_be_visible()
+    assert list(examine(page)) == []
+    notice.click()
+    assert page.url == address
+    visit.go("/notices/")
+    expect(notice).not_to_contain_text("Unread")
+    visit.go("/notices/settings/")
+    expect(page.get_by_label("A batch that I opened is read: in the portal")).to_be_checked()
+    expect(page.get_by_label("A batch that I opened is read: by mail")).not_to_be_checked()
+    assert list(examine(page)) == []
