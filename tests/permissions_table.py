@@ -437,6 +437,8 @@ API: dict[str, Route] = {
         GET="401 404 200 200 200 403",
         PATCH="401 404 200 200 403 403",
     ),
+    "api:export": api("/api/v1/export/", GET="401 200 403 403 200 403"),
+    "api:export-file": api("/api/v1/export/file/", GET="401 409 403 403 200 403"),
     "api:models": api("/api/v1/models/", GET="401 200 200 200 200 403"),
     "api:me": api("/api/v1/me/", GET="401 200 200 200 200 200"),
     # ---- FHIR, by the same tokens

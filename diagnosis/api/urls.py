@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from diagnosis.api.views import about, batches, cases, clinical, decisions, images, patients, reports
+from diagnosis.api.views import about, batches, cases, clinical, decisions, export, images, patients, reports
 
 app_name = "api"
 urlpatterns: list[URLPattern] = [
@@ -36,6 +36,8 @@ urlpatterns: list[URLPattern] = [
     path("batches/<int:batch_id>/files/<int:file_id>/assign/", batches.FileAssignView.as_view(), name="file-assign"),
     path("batches/<int:batch_id>/files/<int:file_id>/discard/", batches.FileDiscardView.as_view(), name="file-discard"),
     path("batches/<int:batch_id>/files/<int:file_id>/retry/", batches.FileRetryView.as_view(), name="file-retry"),
+    path("export/", export.ExportView.as_view(), name="export"),
+    path("export/file/", export.ExportFileView.as_view(), name="export-file"),
     path("models/", about.ModelsView.as_view(), name="models"),
     path("me/", about.MeView.as_view(), name="me"),
     path("schema/", about.SchemaView.as_view(), name="schema"),

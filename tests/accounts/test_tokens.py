@@ -81,7 +81,7 @@ def test_a_token_beyond_its_person_is_refused(cast: Cast, change: dict[str, obje
 
 
 def test_scopes_on_offer_follow_the_roles(cast: Cast) -> None:
-    assert set(grantable_scopes(cast.administrator)) == {Scope.CASES_READ, Scope.AUDIT_READ}
+    assert set(grantable_scopes(cast.administrator)) == {Scope.CASES_READ, Scope.AUDIT_READ, Scope.DATA_EXPORT}
     assert Scope.REVIEW_WRITE not in grantable_scopes(cast.technician)
     assert set(grantable_scopes(cast.pathologist)) == set(Scope)
 

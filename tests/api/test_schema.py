@@ -52,7 +52,7 @@ def test_the_schema_is_valid_and_without_a_warning(capsys: pytest.CaptureFixture
 def test_every_operation_is_told_of() -> None:
     raw = schema.raw_schema
     operations = [(path, method, body) for path, methods in raw["paths"].items() for method, body in methods.items()]
-    assert len(operations) == 39
+    assert len(operations) == 41
     assert set(raw["paths"]) == {
         f"/api/v1/{path}"
         for path in (
@@ -62,7 +62,7 @@ def test_every_operation_is_told_of() -> None:
             "cases/{case_id}/clinical/", "cases/{case_id}/reports/", "cases/{case_id}/reports/{version}/",
             "cases/{case_id}/reports/{version}/pdf/", "images/{image_id}/",
             "images/{image_id}/file/", "images/{image_id}/decision/", "images/{image_id}/retry/", "patients/",
-            "patients/{patient_id}/", "models/", "me/", "batches/", "batches/{batch_id}/",
+            "patients/{patient_id}/", "export/", "export/file/", "models/", "me/", "batches/", "batches/{batch_id}/",
             "batches/{batch_id}/manifest/", "batches/{batch_id}/match/", "batches/{batch_id}/retry/",
             "batches/{batch_id}/files/", "batches/{batch_id}/files/{file_id}/",
             "batches/{batch_id}/files/{file_id}/assign/", "batches/{batch_id}/files/{file_id}/discard/",
