@@ -270,7 +270,7 @@ def _record(
                 for image, analyses in sorted(images, key=lambda entry: entry[0].pk)
             ]
             audit.record_all(told, actor=None, action="image.read", case=images[0][0].case)
-        queue.reassess(read)
+        queue.reassess(read, while_reading=True)
 
 
 def _network(analysis: Analysis) -> str:

@@ -36,6 +36,8 @@ READING_STAGES = (ModelRelease.Stage.ACTIVE, ModelRelease.Stage.SHADOW)
 #: Rows locked beyond the limit of a claim, so that the last image of a batch comes with all of its analyses.
 _MARGIN = 16
 _SWEEP_AT_ONCE = 1_000
+#: While more of a case is being read, its assessment is this fresh.
+_ASSESS_EVERY = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +260,24 @@ def _give_up(analyses: Sequence[Analysis], error: str) -> int:
     return len(analyses)
 
 
-def reassess(case_ids: Iterable[int]) -> None:
+def reassess(case_ids: Iterable[int], *, while_reading: bool = False) -> None:
     """Recompute the assessment of each case once, in the transaction that changed its evidence and after all that
-    this writes; always in the same order, so that no two workers wait for one another."""
+    this writes; always in the same order, so that no two workers wait for one another.
+
+    `while_reading`: not of a case that was assessed a moment ago while more of it can be read right now, whose
+    readings bring the next assessment: else the thousandth picture of a case would cost a look at all thousand.
+    The caller holds the case's row, so that of two workers the later one sees that nothing is left.
+    """
     for case_id in sorted(set(case_ids)):
-        assessment.refresh(case_id)
+        if not (while_reading and _more_comes(case_id)):
+            assessment.refresh(case_id)
+
+
+def _more_comes(case_id: int) -> bool:
+    now = timezone.now()
+    soon = Q(state=State.RUNNING) | Q(state=State.QUEUED, not_before__lte=now)
+    fresh = Case.objects.filter(pk=case_id, status=Case.Status.READING, assessed_at__gt=now - _ASSESS_EVERY)
+    return fresh.exists() and Analysis.objects.filter(soon, image__case=case_id).exists()
 
 
 def retry(*, actor: Actor, image: SmearImage) -> int:

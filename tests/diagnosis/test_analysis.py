@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.storage import default_storage
 from django.db import OperationalError
 
-from diagnosis import analysis, audit, queue, registry, tasks, worker
+from diagnosis import analysis, assessment, audit, queue, registry, tasks, worker
 from diagnosis.models import Analysis, Case, ModelRelease, SmearImage
 from mlcore.bundle import TASKS, BundleError
 from mlcore.engines import Opinion
@@ -118,6 +119,30 @@ def test_a_large_batch_goes_in_passes_with_results_after_each(reader: Reader, ca
     assert analysis.run_batch(worker="w") == 80
     assert reader.passes == [("cell", 16), ("cell", 16), ("cell", 8)]
     assert done_before == [0, 32, 64]
+
+
+def test_while_more_of_a_case_is_read_it_is_assessed_now_and_then_and_at_the_end(
+    reader: Reader, case: Case, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ANALYSIS_BATCH_MAX = 80  # type: ignore[attr-defined]
+    waiting(case, 40)
+    refresh = assessment.refresh
+    known: list[int] = []
+
+    def counted(case_id: int) -> assessment.Assessment:
+        said = refresh(case_id)
+        known.append(said.progress.done)
+        return said
+
+    monkeypatch.setattr(assessment, "refresh", counted)
+    analysis.run_batch(worker="w")
+    assert known == [16, 40]  # the second of three passes brought nothing that the third would not say a moment later
+    monkeypatch.setattr(queue, "_ASSESS_EVERY", timedelta(0))
+    waiting(case, 40)
+    analysis.run_batch(worker="w")
+    assert known[2:] == [56, 72, 80]
+    case.refresh_from_db()
+    assert (case.status, case.image_count) == (Case.Status.READY, 80)
 
 
 def test_large_pictures_get_smaller_passes(reader: Reader, case: Case) -> None:
