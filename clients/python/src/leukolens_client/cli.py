@@ -274,22 +274,34 @@ def _upload(options: argparse.Namespace, stop: threading.Event) -> int:
     return FAILED if sent.failed or unread else TRAY if sent.unmatched else WELL
 
 
+@contextlib.contextmanager
+def _logging(to: Path | None) -> Iterator[None]:
+    """The watcher's log on stderr, and in a file if wanted."""
+    logger = logging.getLogger("leukolens")
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if to:
+        handlers.append(logging.handlers.RotatingFileHandler(to, maxBytes=10_000_000, backupCount=5, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
 def _watch(options: argparse.Namespace, stop: threading.Event) -> int:
     if not options.folder.is_dir():
         raise NotADirectoryError(f"There is no folder {options.folder}.")
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if options.log:
-        handlers.append(
-            logging.handlers.RotatingFileHandler(options.log, maxBytes=10_000_000, backupCount=5, encoding="utf-8")
-        )
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", handlers=handlers)
-    logging.getLogger("leukolens").setLevel(logging.INFO)
     watch = Watch(
         folder=options.folder, still=options.still, every=options.every, parallel=options.parallel,
         case=options.case, mask=options.mask, kind=options.kind, um_per_pixel=options.um_per_pixel,
         move_to=options.move_to, once=options.once,
     )  # fmt: skip
-    with _client(stop, patience=30.0) as client:
+    with _logging(options.log), _client(stop, patience=30.0) as client:
         ended = Watcher(client, watch).run()
     return FAILED if ended["rejected"] else TRAY if ended["unmatched"] and options.once else WELL
 

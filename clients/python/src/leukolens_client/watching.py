@@ -118,7 +118,7 @@ class Watcher:
             except (Unreachable, OSError) as error:
                 if self.watch.once:
                     raise
-                wait = outage.next() or _OUTAGE_AT_MOST
+                wait = max(self.watch.every, outage.next() or 0.0)  # its patience has no end
                 if str(error) != self._away:
                     self._away = str(error)
                     logger.warning("%s Nothing is lost; tried again until it works.", error)

@@ -205,6 +205,8 @@ def problem(answer: httpx.Response) -> Refused:
             detail = str(said["detail"])
             if len(errors) > 1:
                 detail = "; ".join(f"{each.field}: {each.detail}" for each in errors)
+            for each in said.get("mistakes", ()):  # of a list
+                detail += f"\nline {each['line']}, {each['column']}: {each['detail']}"
             return kind(
                 answer.status_code, str(said.get("code", "")), detail, errors=errors,
                 existing=existing if isinstance(existing, int) else None,
