@@ -8,5 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fhir/R4/", include("diagnosis.fhir.urls")),
     path("", include("diagnosis.web.urls")),
     path("", include("diagnosis.web.batches.urls")),
+    path("", include("diagnosis.web.labels.urls")),
     path("", include("diagnosis.health")),
 ]

@@ -238,6 +238,8 @@ WORDS: dict[str, Callable[[Event], str]] = {
     ),
     "batch.file_discarded": lambda e: f"discarded {_what(e)}, which had no case",
     "batch.rules_changed": lambda e: "changed how file names lead to cases",
+    "labels.printed": lambda e: f"printed labels for slides ({e.detail.get('count', 'some')})",
+    "labels.settings_changed": lambda e: "changed what stands on labels of slides",
     "mail.retried": lambda e: f"had {e.detail.get('mails', 'some')} mails sent again that had been given up",
     "account.signed_in": lambda e: "signed in",
     "account.signed_out": lambda e: "signed out",

@@ -23,6 +23,7 @@ from django.db import IntegrityError, transaction
 from accounts.permissions import Action, Actor, require
 from diagnosis import assessment, audit, queue
 from diagnosis.models import Case, SmearImage
+from mlcore.codes import Code, read_codes
 from mlcore.images import (
     Header,
     ImageRefused,
@@ -78,6 +79,7 @@ class _Picture:
     quality: Quality
     likeness: str
     guessed: tuple[str, float]
+    codes: tuple[Code, ...]
 
 
 def limits() -> Limits:
@@ -130,10 +132,14 @@ def receive_image(
     return _write(actor, case, picture, file, name=name, via=via, kind=kind, um_per_pixel=um_per_pixel, written=written)
 
 
-def look_at(data: bytes) -> Quality:
-    """How good a picture is that has no case yet; nothing is stored. Raises `ImageRefused`, as it would be refused."""
+def look_at(data: bytes, *, for_codes: bool = False) -> tuple[Quality, tuple[Code, ...]]:
+    """How good a picture is that has no case yet, and `for_codes` the codes in it; nothing is stored.
+
+    Raises `ImageRefused`, as it would be refused.
+    """
     limits().check_bytes(len(data))
-    return _examine(data, hashlib.sha256(data).hexdigest()).quality
+    picture = _examine(data, hashlib.sha256(data).hexdigest(), for_codes=for_codes)
+    return picture.quality, picture.codes
 
 
 def correct_kind(*, actor: Actor, image: SmearImage, kind: str) -> SmearImage:
@@ -239,7 +245,7 @@ def _read(data: bytes | Readable) -> bytes:
     return content
 
 
-def _examine(content: bytes, sha256: str) -> _Picture:
+def _examine(content: bytes, sha256: str, *, for_codes: bool = False) -> _Picture:
     """Everything there is to know of a file, from its bytes alone. Raises `ImageRefused`."""
     bounds = limits()
     try:
@@ -256,6 +262,7 @@ def _examine(content: bytes, sha256: str) -> _Picture:
             quality=measure_quality(pixels),
             likeness=measure_likeness(pixels),
             guessed=guess_kind(pixels),
+            codes=read_codes(pixels) if for_codes else (),
         )
     except MemoryError:
         logger.exception("A picture of %d bytes needs more memory than there is", len(content))

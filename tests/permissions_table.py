@@ -179,6 +179,10 @@ PAGES: dict[str, Route] = {
     "batch-match": page("/batches/{batch}/match/", POST="302 404 302 302 403"),
     "batch-retry": page("/batches/{batch}/retry/", POST="302 404 302 302 403"),
     "batch-outcomes": page("/batches/{batch}/outcomes.csv", GET="302 404 200 200 200"),
+    "labels": page("/labels/?case={case}", {"ticked": "{case}"}, GET="302 404 200 200 200", POST="302 404 422 422 422"),
+    "label-settings": page(
+        "/labels/settings/", {"revision": "0"}, GET="302 200 403 403 200", POST="302 302 403 403 302"
+    ),
     "tray": page("/tray/", {"accession": "NO-1"}, GET="302 200 200 200 200", POST="302 422 422 422 403"),
     "tray-thumb": page("/tray/{waiting}/thumb", GET="302 404 200 200 200"),
     # ---- the laboratory's own figures

@@ -1,4 +1,4 @@
-"""Which case a file belongs to, told from its name and folders.
+"""Which case a file belongs to, told from its name and folders, or by the text of a code.
 
 A laboratory may say how its accession numbers look, one *mask* a line: `#` a digit, `@` a letter, `#+` and `@+` one
 or more of them, all else stands for itself. A separator in a mask (`-`, `_`, `/`, `.`, space) may be another one or
@@ -47,7 +47,10 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """`case`: None where `reason` (a sentence) says why. `accession`: what was found in the name."""
+    """`case`: None where `reason` (a sentence) says why. `accession`: what was found in the name.
+
+    With a case, `reason` says what led there, where that was not the name.
+    """
 
     case: Case | None
     accession: str = ""
@@ -55,6 +58,7 @@ class Match:
 
 
 NOTHING_FOUND = "No accession number was found in its name or folder."
+BY_CODE = "Its case was found by the code in the picture."
 
 
 def read_masks(text: str) -> list[Mask]:
@@ -112,10 +116,66 @@ def find(*, laboratory: Laboratory, path: str, masks: Sequence[Mask]) -> Match:
 
 def by_accession(*, laboratory: Laboratory, accession: str) -> Match:
     """The case of a number that a person, a manifest or a client gave."""
-    accession = " ".join(accession.split())
+    accession = _seen(accession)
     case = next(iter(_cases(laboratory, [accession])), None)
     reason = "" if case else f"There is no case {accession} yet. Open it, or choose another."
     return Match(case, case.accession_number if case else accession[:64], reason)
+
+
+def by_codes(*, laboratory: Laboratory, texts: Sequence[str], masks: Sequence[Mask]) -> Match:
+    """The one case that the codes in a picture name, each read as `scanned` reads it; short ones count for nothing."""
+    found: list[Case] = []
+    written: list[str] = []
+    for text in texts:
+        cases, numbers = _coded(laboratory, text, masks) if len(text) >= _SHORTEST else ([], [])
+        found += cases
+        written += numbers
+    found = list({case.pk: case for case in found}.values())
+    if len(found) > 1:
+        first, second = found[:2]
+        return Match(None, "", f"The codes in the picture name two cases, {first} and {second}. Say which one it is.")
+    for number in written:
+        if found and number.upper() != found[0].accession_number.upper():
+            reason = f"The codes in the picture say {found[0]} and {number}. Say which one it is."
+            return Match(None, "", reason)
+    if found:
+        return Match(found[0], found[0].accession_number, BY_CODE)
+    if written:
+        reason = f"The code in the picture says {written[0]}. There is no such case yet: open it."
+        return Match(None, written[0], reason)
+    return Match(None, "", f"{NOTHING_FOUND} The code in the picture, “{texts[0][:40]}”, is none either.")
+
+
+def scanned(*, laboratory: Laboratory, text: str, masks: Sequence[Mask]) -> Match:
+    """The case of what a person typed or a hand scanner sent.
+
+    The number alone, or with the mark of its symbology ("]C1") and signs that a scanner sets around it, or with more
+    that belongs to the label ("S26-0123;2"): for the last the laboratory has to have said how its numbers look.
+    """
+    cases, written = _coded(laboratory, text, masks)
+    if len(cases) > 1:
+        return Match(None, "", f"“{text[:40]}” names two cases, {cases[0]} and {cases[1]}. Type the one that is meant.")
+    return by_accession(laboratory=laboratory, accession=str(cases[0]) if cases else (written or [text])[0])
+
+
+def _seen(text: str) -> str:
+    """One line of characters that can be seen: scanners and clients send others too."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+#: What a scanner may say of the kind of code before its text (ISO/IEC 15424).
+_AIM = re.compile(r"^\][A-Za-z][0-9A-Za-z]")
+
+
+def _coded(laboratory: Laboratory, text: str, masks: Sequence[Mask]) -> tuple[list[Case], list[str]]:
+    """The cases that a code's text names, and what of it looks like a number of the laboratory."""
+    text = _seen(text)
+    bare = _AIM.sub("", text)
+    for spelling in dict.fromkeys((text, bare, re.sub(r"^\W+|\W+$", "", bare))):
+        if cases := list(_cases(laboratory, [spelling])):
+            return cases, [spelling]
+    written = list(dict.fromkeys(mask.accession(hit) for mask in masks for hit in mask.pattern.finditer(bare)))
+    return list(_cases(laboratory, written)), written
 
 
 def _levels(path: str) -> list[str]:

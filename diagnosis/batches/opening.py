@@ -133,8 +133,11 @@ def rules_of(laboratory: Laboratory) -> IntakeRules:
     return IntakeRules.objects.filter(laboratory=laboratory).first() or IntakeRules(laboratory=laboratory, revision=0)
 
 
-def save_rules(*, actor: Actor, seen: int, masks: str, camera_pixel_um: float | None) -> IntakeRules:
-    """Say how file names and scales are read from now on. `seen`: the revision that the person's page showed.
+def save_rules(
+    *, actor: Actor, seen: int, masks: str, camera_pixel_um: float | None, read_codes: bool | None = None
+) -> IntakeRules:
+    """Say how file names, codes and scales are read from now on. `seen`: the revision that the person's page showed;
+    `read_codes`: whether pictures are searched for codes, as it stands where None.
 
     Raises `BatchError`, `RulesChanged`, `PermissionDenied`.
     """
@@ -150,14 +153,15 @@ def save_rules(*, actor: Actor, seen: int, masks: str, camera_pixel_um: float | 
         rules = rules_of(actor.laboratory)
         if rules.revision != seen:
             raise RulesChanged(rules)
+        read_codes = rules.read_codes if read_codes is None else read_codes
         changes = {
             name: [getattr(rules, name), value]
-            for name, value in (("masks", kept), ("camera_pixel_um", camera_pixel_um))
+            for name, value in (("masks", kept), ("camera_pixel_um", camera_pixel_um), ("read_codes", read_codes))
             if getattr(rules, name) != value
         }
         if not changes:
             return rules
-        rules.masks, rules.camera_pixel_um = kept, camera_pixel_um
+        rules.masks, rules.camera_pixel_um, rules.read_codes = kept, camera_pixel_um, read_codes
         rules.revision, rules.updated_by, rules.updated_at = seen + 1, actor.user, timezone.now()
         rules.save()
         audit.record(actor=actor, action="batch.rules_changed", changes=changes)

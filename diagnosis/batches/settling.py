@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from accounts.permissions import Action, Actor, actor_for
 from diagnosis import audit, intake
-from diagnosis.batches import matching, store, zips
+from diagnosis.batches import codes, matching, store, zips
 from diagnosis.batches.opening import rules_of
 from diagnosis.models import Batch, BatchFile, Case, ManifestRow, SmearImage
 from diagnosis.waking import wake_workers
-from mlcore.images import ImageRefused
+from mlcore.images import ImageRefused, Quality
 
 logger = logging.getLogger(__name__)
 
@@ -80,25 +80,34 @@ def settle_waiting(*, until: float) -> int:
 
 def _settle(file: BatchFile, data: bytes) -> None:
     sender = _sender(file)
-    match = case_for(file)
+    match, quality = case_for(file), None
+    if codes.wanted(file, match):
+        try:
+            quality, seen = intake.look_at(data, for_codes=True)
+        except ImageRefused as refused:
+            _reject(file, refused.code, str(refused))
+            return
+        codes.keep(file, seen, quality)
+        match = case_for(file)
     if sender is None:
         gone = matching.Match(None, match.accession, "Whoever sent it may not upload here any more.")
-        _without_case(file, data, gone)
+        _without_case(file, data, gone, quality)
     elif match.case is None:
-        _without_case(file, data, match)
+        _without_case(file, data, match, quality)
     else:
-        place(file, data, actor=sender, case=match.case)
+        place(file, data, actor=sender, case=match.case, led=match.reason)
 
 
-def place(file: BatchFile, data: bytes, *, actor: Actor, case: Case) -> None:
-    """Hand the bytes of `file` to the intake of `case`, and note what became of them."""
+def place(file: BatchFile, data: bytes, *, actor: Actor, case: Case, led: str = "") -> None:
+    """Hand the bytes of `file` to the intake of `case`, and note what became of them. `led`: a sentence of what led
+    there, for an accepted picture."""
     from_state = file.state
     row = _manifest_row(file, case)
 
     def written(image: SmearImage, flags: tuple[str, ...]) -> None:
         _end(
             file, State.ACCEPTED, from_state=from_state, case=case, image=image, flags=list(flags),
-            accession=case.accession_number,
+            accession=case.accession_number, reason=led,
         )  # fmt: skip
 
     outcome = intake.receive_image(
@@ -123,14 +132,16 @@ def place(file: BatchFile, data: bytes, *, actor: Actor, case: Case) -> None:
 
 
 def case_for(file: BatchFile) -> matching.Match:
-    """The case of a file: as the sender said, else the batch's, else the manifest's, else as its name says; where the
-    manifest and the name contradict each other, none."""
+    """The case of a file: as the sender said, else the batch's, else the manifest's, else as its name says, else as the
+    codes in the picture say; where the manifest and the name contradict each other, none."""
     laboratory = file.batch.laboratory
     if file.accession and not file.settled_at:
         return matching.by_accession(laboratory=laboratory, accession=file.accession)
     if file.batch.case is not None:
         return matching.Match(file.batch.case, file.batch.case.accession_number)
-    named = matching.find(laboratory=laboratory, path=file.path, masks=matching.read_masks(rules_of(laboratory).masks))
+    rules = rules_of(laboratory)
+    masks = matching.read_masks(rules.masks)
+    named = matching.find(laboratory=laboratory, path=file.path, masks=masks)
     rows = ManifestRow.objects.filter(_names(file), batch=file.batch).select_related("case")
     listed = {row.case_id: row.case for row in rows}
     if len(listed) > 1:
@@ -140,7 +151,7 @@ def case_for(file: BatchFile) -> matching.Match:
             reason = f"The manifest says {case}, its name says {named.case}. Say which one it is."
             return matching.Match(None, "", reason)
         return matching.Match(case, case.accession_number)
-    return named
+    return codes.lead(file, masks) if rules.read_codes and file.codes and codes.unnamed(named) else named
 
 
 def _names(file: BatchFile) -> Q:
@@ -152,16 +163,16 @@ def _manifest_row(file: BatchFile, case: Case) -> ManifestRow | None:
     return max(rows, key=lambda row: bool(row.file), default=None)
 
 
-def _without_case(file: BatchFile, data: bytes, match: matching.Match) -> None:
+def _without_case(file: BatchFile, data: bytes, match: matching.Match, quality: Quality | None) -> None:
     try:
-        quality = intake.look_at(data)
+        quality = quality or intake.look_at(data)[0]
     except ImageRefused as refused:
         _reject(file, refused.code, str(refused))
         return
     if file.container_id is not None:
         store.save(file.upload, data)
     _end(
-        file, State.UNMATCHED, from_state=State.RECEIVED, code="unmatched", reason=match.reason,
+        file, State.UNMATCHED, from_state=State.RECEIVED, code=file.code or "unmatched", reason=match.reason,
         accession=match.accession, flags=list(quality.warnings),
     )  # fmt: skip
 

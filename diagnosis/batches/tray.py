@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.permissions import Action, Actor, require, visible
 from diagnosis import audit, intake
 from diagnosis.batches import matching, settling, store
-from diagnosis.batches.opening import BatchError
+from diagnosis.batches.opening import BatchError, rules_of
 from diagnosis.models import Batch, BatchFile, Case
 
 State = BatchFile.State
@@ -100,13 +100,14 @@ def _refuse_settled(file: BatchFile) -> None:
 def _case(actor: Actor, accession: str) -> Case:
     if not accession.strip():
         raise BatchError("Type or scan the accession number of the case.", "accession")
-    match = matching.by_accession(laboratory=actor.laboratory, accession=accession)
+    masks = matching.read_masks(rules_of(actor.laboratory).masks)
+    match = matching.scanned(laboratory=actor.laboratory, text=accession, masks=masks)
     if match.case is None:
         raise BatchError(match.reason, "accession")
     return match.case
 
 
-def _place(file: BatchFile, actor: Actor, case: Case) -> None:
+def _place(file: BatchFile, actor: Actor, case: Case, led: str = "") -> None:
     try:
         data = store.read(file.upload, intake.limits().max_bytes + 1)
     except FileNotFoundError:  # assigned or discarded in this very moment; otherwise its disk was lost
@@ -114,7 +115,7 @@ def _place(file: BatchFile, actor: Actor, case: Case) -> None:
             state=State.REJECTED, code="lost", reason="The server no longer has this file. Send it again."
         )
         return
-    settling.place(file, data, actor=actor, case=case)
+    settling.place(file, data, actor=actor, case=case, led=led)
 
 
 def discard(*, actor: Actor, file_ids: Iterable[int]) -> int:
@@ -144,7 +145,7 @@ def match_again(*, actor: Actor, batch: Batch) -> int:
     for file in list(waiting(actor=actor, batch=batch)):
         match = settling.case_for(file)
         if match.case is not None:
-            _place(file, actor, match.case)
+            _place(file, actor, match.case, match.reason)
             found += 1
         elif (match.reason, match.accession) != (file.reason, file.accession):
             BatchFile.objects.filter(pk=file.pk, state=State.UNMATCHED).update(

@@ -6,6 +6,7 @@ from diagnosis.models.batch import Batch, BatchFile, IntakeRules, ManifestRow
 from diagnosis.models.case import Case, CaseFlag, SavedView
 from diagnosis.models.clinical import ClinicalData
 from diagnosis.models.image import SmearImage
+from diagnosis.models.label import LabelSettings
 from diagnosis.models.notice import Event, Notice, NoticeChoice, OutgoingMail
 from diagnosis.models.opinion import SecondOpinion
 from diagnosis.models.patient import Patient
@@ -29,6 +30,7 @@ __all__ = [
     "Event",
     "IntakeRules",
     "KeptAnswer",
+    "LabelSettings",
     "ManifestRow",
     "ModelRelease",
     "Notice",

@@ -20,6 +20,7 @@ class IntakeRules(models.Model):
 
     laboratory = models.OneToOneField(Laboratory, on_delete=models.CASCADE, related_name="intake_rules")
     masks = models.TextField(blank=True, max_length=1_000)  # one a line, see `batches.matching`
+    read_codes = models.BooleanField(default=True)  # in pictures that neither a name nor a list leads to a case
     camera_pixel_um = models.FloatField(null=True, blank=True)  # side of the camera's pixel; ÷ magnification = scale
     revision = models.PositiveIntegerField(default=1)  # an edit names the one it saw
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -100,6 +101,7 @@ class BatchFile(models.Model):
     reason = models.TextField(blank=True)  # a sentence
     flags = models.JSONField(default=list)  # sentences: what the picture's quality calls for
     accession = models.CharField(max_length=64, blank=True)  # what the name, the manifest or the sender said
+    codes = models.JSONField(default=list)  # texts of the codes in the picture, where it was searched for them
     kind = models.CharField(max_length=10, choices=SmearImage.Kind.choices, blank=True)
     um_per_pixel = models.FloatField(null=True, blank=True)
     case = models.ForeignKey(Case, on_delete=models.PROTECT, null=True, related_name="batch_files")

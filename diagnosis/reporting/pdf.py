@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +21,19 @@ from PIL import Image
 from diagnosis.models import SmearImage
 from diagnosis.reporting.canonical import code_shown, content_hash
 from diagnosis.reporting.content import Content
+from diagnosis.reporting.glyphs import STANDARDS, spelled, unprintable
 from mlcore import images
 
 TEMPLATE = Path(__file__).with_name("report.typ")
-STANDARDS: list[Any] = ["a-2a", "ua-1"]
 PICTURE_SIDE = 900  # px, long side: 300 dpi at the printed width is less
 #: How the signer proved who they are, in words.
-PROOFS = {"password": "password", "passkey": "passkey", "totp": "authenticator code", "recovery": "recovery code"}
+PROOFS = {
+    "password": "password",
+    "passkey": "passkey",
+    "totp": "authenticator code",
+    "recovery": "recovery code",
+    "demo": "nobody: the demonstration signed this for them",
+}
 LEVELS = {"alarm": "Alarm", "doubt": "Doubt", "info": "Note"}
 
 
@@ -80,8 +85,8 @@ def _compile(content: Content, site: str, form: Literal["pdf", "png"], ppi: floa
             )
             return made if isinstance(made, list) else [made]
 
-        strange = _unprintable(json.dumps(data, ensure_ascii=False))
-        return run(_spelled(data, strange) | {"spelled": True} if strange else data)
+        strange = unprintable(json.dumps(data, ensure_ascii=False))
+        return run(spelled(data, strange) | {"spelled": True} if strange else data)
 
 
 def _data(content: Content, digest: str, site: str, widths: list[str]) -> dict[str, Any]:
@@ -138,42 +143,6 @@ def _picture(key: dict[str, Any], target: Path) -> str:
     picture.save(out, "JPEG", quality=88)
     target.write_bytes(out.getvalue())
     return f"{image.width * float(key['um_per_pixel']):.0f} µm wide" if key["um_per_pixel"] else ""
-
-
-def _unprintable(text: str) -> frozenset[str]:
-    """The characters of `text` that no typeface of the document has. Plain Latin text costs nothing."""
-    asked = sorted({each for each in text if ord(each) > 0x17F})
-    return frozenset(_lacking(asked))
-
-
-def _lacking(characters: list[str]) -> Iterable[str]:
-    if not characters or _sets("".join(characters)):
-        return ()
-    if len(characters) == 1:
-        return characters
-    half = len(characters) // 2
-    return (*_lacking(characters[:half]), *_lacking(characters[half:]))
-
-
-def _sets(text: str) -> bool:
-    source = b'#set document(title: "x")\n#set text(font: "Libertinus Serif", lang: "en")\n#sys.inputs.text'
-    try:
-        typst.compile(
-            source, format="pdf", sys_inputs={"text": text}, ignore_system_fonts=True, pdf_standards=STANDARDS
-        )
-    except typst.TypstError:
-        return False
-    return True
-
-
-def _spelled(value: Any, strange: frozenset[str]) -> Any:
-    if isinstance(value, str):
-        return "".join(f"[U+{ord(each):04X}]" if each in strange else each for each in value)
-    if isinstance(value, list):
-        return [_spelled(each, strange) for each in value]
-    if isinstance(value, dict):
-        return {key: _spelled(each, strange) for key, each in value.items()}
-    return value
 
 
 def sha256(document: bytes) -> str:

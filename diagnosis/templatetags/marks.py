@@ -44,6 +44,7 @@ ICONS = {
     "key": '<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3"/>',
     "keyboard": '<rect x="2.5" y="6" width="19" height="12" rx="2"/>'
     '<path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
+    "label": '<rect x="3.5" y="5.5" width="17" height="13" rx="1.5"/><path d="M7 9v6M9.500 9v6M12 9v6M14 9v6M17 9v6"/>',
     "minus": '<path d="M5 12h14"/>',
     "moon": '<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z"/>',
     "network": '<circle cx="5" cy="12" r="2"/><circle cx="19" cy="6" r="2"/><circle cx="19" cy="18" r="2"/>'

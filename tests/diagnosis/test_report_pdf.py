@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from diagnosis.models import Report
-from diagnosis.reporting import changes, pdf
+from diagnosis.reporting import changes, glyphs, pdf
 from diagnosis.reporting.canonical import canonical, clean, code_shown, content_hash
 from tests.cast import Cast
 from tests.diagnosis.signing import SITE, ready_case, sign, signed_case
@@ -83,8 +83,8 @@ def test_words_of_people_are_set_as_words(report: Report, text: str) -> None:
 
 def test_a_character_that_no_typeface_has_is_spelled(report: Report) -> None:
     name = "李 Rendered \U0001f600 Ελένη Ольга"
-    assert pdf._unprintable(name) == {"李", "\U0001f600"}
-    assert pdf._spelled([{"name": name}], frozenset("李")) == [{"name": "[U+674E] Rendered \U0001f600 Ελένη Ольга"}]
+    assert glyphs.unprintable(name) == {"李", "\U0001f600"}
+    assert glyphs.spelled([{"name": name}], frozenset("李")) == [{"name": "[U+674E] Rendered \U0001f600 Ελένη Ольга"}]
     assert pdf.typeset(with_text(report.content, name), site=SITE).startswith(b"%PDF-")
 
 

@@ -41,6 +41,10 @@ class RulesForm(forms.Form):
         help_text="One form a line: # a digit, @ a letter, #+ one or more digits. "
         "S##-#### finds S26-0123 in “s26_0123 f4.jpg”.",
     )  # fmt: skip
+    read_codes = forms.BooleanField(
+        label="Look for QR codes, Data Matrix and Code 128 in pictures that neither a name nor a list leads to a case",
+        required=False,
+    )
     camera_pixel_um = forms.FloatField(
         label="Side of the camera's pixel, µm", required=False,
         widget=forms.NumberInput(attrs={"step": "any", "min": "0.5", "max": "50", "inputmode": "decimal"}),

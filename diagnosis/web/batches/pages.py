@@ -178,7 +178,7 @@ def _cell(value: object) -> object:
 def rules(request: PageRequest) -> HttpResponseBase:
     """How file names lead to cases, with a place to try names; `try` shows what would be found and saves nothing."""
     current = opening.rules_of(request.actor.laboratory)
-    initial = {"revision": current.revision, "masks": current.masks, "camera_pixel_um": current.camera_pixel_um}
+    initial = {name: getattr(current, name) for name in ("revision", "masks", "camera_pixel_um", "read_codes")}
     form, tried, conflict = RulesForm(request.POST or None, initial=initial), [], None
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
@@ -187,7 +187,7 @@ def rules(request: PageRequest) -> HttpResponseBase:
             if "try" not in request.POST:
                 opening.save_rules(
                     actor=request.actor, seen=values["revision"], masks=values["masks"],
-                    camera_pixel_um=values["camera_pixel_um"],
+                    camera_pixel_um=values["camera_pixel_um"], read_codes=values["read_codes"],
                 )  # fmt: skip
                 messages.success(request, "Saved. Files that come from now on are matched so.")
                 return redirect("batch-rules")

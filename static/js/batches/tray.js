@@ -1,4 +1,6 @@
-// The tray: tick whole batches, and see how many pictures are ticked.
+// The tray: tick whole batches, see how many pictures are ticked, and scan a number from anywhere.
+
+import { isTyping } from "../keys.js";
 
 const form = document.getElementById("tray");
 const ticked = document.getElementById("ticked");
@@ -24,3 +26,12 @@ form?.addEventListener("click", (event) => {
   count();
 });
 if (form) count();
+
+// A hand scanner types its code and Enter wherever the focus is: after a tick that would be nowhere. What is typed
+// outside of a field goes to the number, Space and the keys that move excepted.
+const accession = document.getElementById("accession");
+document.addEventListener("keydown", (event) => {
+  if (!accession || event.key.length !== 1 || event.key === " " || isTyping(event)) return;
+  accession.focus();
+  accession.select();
+});
