@@ -34,11 +34,12 @@ _LONGEST_PATH = 400
 
 
 class UploadRefused(Exception):  # noqa: N818 - what the client is told
-    """An upload that is not taken. `status`: an HTTP status; the text is a sentence."""
+    """An upload that is not taken. `status`: an HTTP status; the text is a sentence; `code`: why, for programs, where
+    they can do something about it."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.code = status, code
 
 
 class Readable(Protocol):
@@ -84,7 +85,9 @@ def begin(
                 return again
             row_key = uuid.uuid4().hex  # that one was given up: this is a new try
         if BatchFile.objects.filter(batch=batch).count() >= settings.BATCH_MAX_FILES:
-            raise UploadRefused(413, f"A batch holds at most {settings.BATCH_MAX_FILES} files. Open another one.")
+            raise UploadRefused(
+                413, f"A batch holds at most {settings.BATCH_MAX_FILES} files. Open another one.", "batch_full"
+            )
         replaced = BatchFile.objects.filter(batch=batch, pk=replaces).first() if replaces else None
         file = BatchFile(
             batch=batch,

@@ -137,7 +137,8 @@ def uploads(request: HttpRequest, actor: Actor, method: str) -> HttpResponse:
             metadata=raw,
         )
     except arriving.UploadRefused as refused:
-        raise Refused(refused.status, str(refused)) from refused
+        why = {"Upload_Refusal": refused.code} if refused.code else {}
+        raise Refused(refused.status, str(refused), **why) from refused
     except opening.BatchError as error:
         raise Refused(400, str(error)) from error
     # A path alone: behind a proxy the server does not always know the name and port that the client used.

@@ -324,7 +324,9 @@ def test_a_disk_that_is_nearly_full_takes_nothing(client: Client, case: Case, se
 def test_a_batch_is_bounded(cast: Cast, client: Client, case: Case, settings: Any) -> None:
     settings.BATCH_MAX_FILES = 2
     batch = str(opening.open_batch(actor=cast.technician).pk)
-    assert [create(client, 5, batch=batch).status_code for _ in range(3)] == [201, 201, 413]
+    answers = [create(client, 5, batch=batch) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 413]
+    assert answers[2]["Upload-Refusal"] == "batch_full", "a program opens another one"
 
 
 def test_forgotten_bytes_are_cleared_and_needed_ones_kept(client: Client, case: Case) -> None:
