@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -141,11 +141,15 @@ def _outcomes() -> Metric:
     family = GaugeMetricFamily(
         "leukolens_analyses", "Analyses that ended, by outcome.", labels=["task", "network", "outcome"]
     )
-    ended = Analysis.objects.filter(state__in=(Analysis.State.DONE, Analysis.State.FAILED)).order_by()
-    for task, network, state, number in ended.values_list("release__task", "release__network", "state").annotate(
-        n=Count("pk")
-    ):
-        family.add_metric([task, network, state], number)
+    failed = Analysis.objects.filter(state=Analysis.State.FAILED).order_by().values_list("release")
+    ended = {"done": watching.done_by_release(), "failed": dict(failed.annotate(n=Count("pk")))}
+    names = {pk: names for pk, *names in ModelRelease.objects.values_list("pk", "task", "network")}
+    for outcome, by_release in ended.items():
+        numbers: Counter[tuple[str, ...]] = Counter()
+        for release, number in by_release.items():
+            numbers[tuple(names[release])] += number
+        for labels, number in numbers.items():
+            family.add_metric([*labels, outcome], number)
     return family
 
 

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.models import Laboratory
-from diagnosis import analysis, dashboard, mail, notices, queue, repeats, webhooks, worker
+from diagnosis import analysis, dashboard, mail, notices, queue, repeats, watching, webhooks, worker
 from diagnosis.batches import progress
 from diagnosis.waking import wake_workers
 
@@ -42,7 +42,8 @@ def take_in() -> None:
 
 @shared_task
 def tally() -> None:
-    """Count what was decided, for the laboratories' figures: beat's turn every TALLY_EVERY seconds."""
+    """Count what was read, and what was decided for the laboratories' figures: beat's turn each TALLY_EVERY seconds."""
+    watching.tally_done()
     for laboratory in Laboratory.objects.all():
         dashboard.tally(laboratory=laboratory)
 

@@ -13,7 +13,7 @@ from diagnosis.models.patient import Patient
 from diagnosis.models.repeat import KeptAnswer
 from diagnosis.models.report import CommentTemplate, Report, ReportDraft
 from diagnosis.models.review import Decision
-from diagnosis.models.tally import AgreementDay
+from diagnosis.models.tally import AgreementDay, ReadingTally
 from diagnosis.models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "NoticeChoice",
     "OutgoingMail",
     "Patient",
+    "ReadingTally",
     "Report",
     "ReportDraft",
     "SavedView",

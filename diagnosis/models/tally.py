@@ -1,6 +1,7 @@
 from django.db import models
 
 from accounts.models import Laboratory
+from diagnosis.models.analysis import ModelRelease
 
 
 class AgreementDay(models.Model):
@@ -21,3 +22,19 @@ class AgreementDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.laboratory}, {self.day}"
+
+
+class ReadingTally(models.Model):
+    """How many analyses of a release were done before a moment, counted once so that nobody counts millions for every
+    look. Written only by `diagnosis.watching.tally_done`, for all releases with the same moment.
+    """
+
+    release = models.OneToOneField(ModelRelease, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    until = models.DateTimeField()
+    done = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "reading tallies"
+
+    def __str__(self) -> str:
+        return f"{self.release_id}: {self.done} before {self.until}"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from diagnosis import health, queue, registry, watching
-from diagnosis.models import Analysis
+from diagnosis.models import Analysis, ModelRelease, ReadingTally
 from mlcore.bundle import BundleError
 from tests.cast import Cast
-from tests.diagnosis.test_queue import RESULT
+from tests.diagnosis.test_queue import RESULT, planned
 from tests.smears import make_image, make_release
 
 
@@ -112,6 +115,47 @@ def test_metrics_are_counted_from_the_database(
         ("task", "cell"),
     )
     assert samples[reading] == pytest.approx(RESULT.seconds)
+
+
+def test_what_was_read_is_counted_on_and_never_twice(cast: Cast) -> None:
+    now = timezone.now()
+    image_case, release, other = cast.case(), make_release("cell", "cnn"), make_release("cell", "mobilenet")
+
+    def done(ago: timedelta, *releases: ModelRelease) -> None:
+        image = make_image(image_case)
+        for each in releases:
+            Analysis.objects.create(image=image, release=each, state="done", finished_at=now - ago)
+
+    done(timedelta(days=3), release)
+    done(timedelta(hours=1), release, other)
+    done(timedelta(minutes=1), release)
+    expected = {release.pk: 3, other.pk: 1}
+    assert watching.done_by_release() == expected
+    for _ in range(2):
+        watching.tally_done()
+        assert watching.done_by_release() == expected
+    assert {tally.release_id: tally.done for tally in ReadingTally.objects.all()} == {release.pk: 2, other.pk: 1}
+    # Committed a little late, by a release that came after the tally, and then left behind by the next one.
+    late = make_release("field", "cnn")
+    done(timedelta(minutes=5), release, late)
+    expected = {release.pk: 4, other.pk: 1, late.pk: 1}
+    assert watching.done_by_release() == expected
+    ReadingTally.objects.update(until=now - timedelta(days=2), done=1)  # as it was the day before yesterday
+    ReadingTally.objects.filter(release=other).update(done=0)
+    watching.tally_done()
+    assert watching.done_by_release() == expected
+    assert ReadingTally.objects.count() == 3
+
+
+def test_counting_what_was_read_leaves_the_tallied_alone(cast: Cast) -> None:
+    make_release("cell", "cnn")
+    watching.tally_done()
+    with CaptureQueriesContext(connection) as asked:
+        watching.done_by_release()
+    (sql,) = (query["sql"] for query in asked if "diagnosis_analysis" in query["sql"])
+    plan = planned(sql)
+    assert "analysis_by_state" in plan
+    assert re.search(r"finished_at *>", plan), plan
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])

@@ -362,16 +362,21 @@ def test_counts(case: Case) -> None:
     assert 89 < seen.oldest_seconds < 100
 
 
+def planned(sql: str) -> str:
+    """How the database would go about it, had it many rows."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # with four rows a planner would read them all
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}")
+        return " ".join(str(row) for row in cursor.fetchall())
+
+
 def test_counting_reads_nothing_that_is_done(case: Case) -> None:
     waiting(case, 2)
     with CaptureQueriesContext(connection) as asked:
         watching.counts()
     (sql,) = (query["sql"] for query in asked)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # with four rows a planner would read them all
-        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}")
-        plan = " ".join(str(row) for row in cursor.fetchall())
+    plan = planned(sql)
     assert "analysis_by_state" in plan
     assert not re.search(r"Seq Scan|SCAN diagnosis_analysis", plan), plan
     assert "done" not in sql
