@@ -18,6 +18,7 @@ SCOPE_WORDS = {
     Scope.REVIEW_WRITE: "Decide on images",
     Scope.AUDIT_READ: "Read a case's history",
     Scope.DATA_EXPORT: "Take the laboratory's decided pictures away",
+    Scope.WEBHOOKS_WRITE: "Say which systems are told of what happens",
 }
 _DAYS = (1, 7, 30, DAYS_DEFAULT, 180, DAYS_MAX)
 

@@ -30,6 +30,7 @@ class Scope(StrEnum):
     REVIEW_WRITE = "review:write"
     AUDIT_READ = "audit:read"
     DATA_EXPORT = "data:export"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 class Action(StrEnum):
@@ -78,7 +79,7 @@ RULES: dict[Action, tuple[frozenset[Role], Scope | None]] = {
     Action.EDIT_TEMPLATES: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
     Action.READ_DASHBOARD: (frozenset({Role.PATHOLOGIST, Role.ADMINISTRATOR}), None),
     Action.EXPORT: (frozenset({Role.ADMINISTRATOR}), Scope.DATA_EXPORT),
-    Action.MANAGE_WEBHOOKS: (frozenset({Role.ADMINISTRATOR}), None),
+    Action.MANAGE_WEBHOOKS: (frozenset({Role.ADMINISTRATOR}), Scope.WEBHOOKS_WRITE),
     Action.EDIT_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),
     Action.READ_AUDIT: (_EVERYONE, Scope.AUDIT_READ),
     Action.READ_LABORATORY: (frozenset({Role.ADMINISTRATOR}), None),

@@ -367,7 +367,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "LeukoLens",
-    "VERSION": "1",
+    "VERSION": "1.1.0",
     "OAS_VERSION": "3.1.0",
     "DESCRIPTION": "Blood-smear images in, readings out. Research use only – not for diagnostic use.",
     "TAGS": [
@@ -377,6 +377,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "reports", "description": "What a pathologist signed, version by version."},
         {"name": "patients", "description": "By medical record number."},
         {"name": "export", "description": "Decided pictures, de-identified, for training."},
+        {"name": "webhooks", "description": "Other systems are told of what happens."},
         {"name": "about", "description": "The token and the networks."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
@@ -387,7 +388,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "diagnosis.api.sparse.everywhere",
         "diagnosis.api.headers.everywhere",
+        "diagnosis.api.examples.everywhere",
+        "diagnosis.api.links.everywhere",
     ],
     "ENUM_NAME_OVERRIDES": {
         "CaseStatusEnum": "diagnosis.models.Case.Status",

@@ -249,6 +249,9 @@ WORDS: dict[str, Callable[[Event], str]] = {
     "token.created": lambda e: f"made the API token {e.detail.get('name', '')}".rstrip(),
     "token.revoked": lambda e: f"revoked the API token {e.detail.get('name', '')}".rstrip(),
     "webhook.created": lambda e: f"added the webhook {e.detail.get('name', '')} to {e.detail.get('url', '')}".rstrip(),
+    "webhook.changed": lambda e: (
+        f"changed the {' and '.join(e.detail.get('changes', ['settings']))} of the webhook {e.detail.get('name', '')}"
+    ).rstrip(),
     "webhook.paused": lambda e: f"paused the webhook {e.detail.get('name', '')}".rstrip(),
     "webhook.resumed": lambda e: f"took up the webhook {e.detail.get('name', '')} again",
     "webhook.renewed": lambda e: f"made a new secret for the webhook {e.detail.get('name', '')}".rstrip(),

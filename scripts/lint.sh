@@ -12,3 +12,4 @@ echo "imports";       "$BIN/lint-imports" --no-cache
 echo "migrations";    "$BIN/python" manage.py makemigrations --check --dry-run
 echo "checks";        "$BIN/python" manage.py check
 echo "API schema";    "$BIN/python" manage.py spectacular --validate --fail-on-warn --file /dev/null
+echo "API contract";  "$BIN/python" manage.py api_contract

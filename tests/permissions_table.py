@@ -372,6 +372,11 @@ API: dict[str, Route] = {
         GET="401 200 200 200 200 403",
         POST="401 201 201 201 403 403",
     ),
+    "api:cases-bulk": api(
+        "/api/v1/cases/bulk/",
+        {"cases": [{"accession_number": "BULK-1", "patient": {"mrn": "1-2"}}]},
+        POST="401 201 201 201 403 403",
+    ),
     "api:case": api(
         "/api/v1/cases/{case}/",
         {"priority": "urgent"},
@@ -443,6 +448,27 @@ API: dict[str, Route] = {
     ),
     "api:export": api("/api/v1/export/", GET="401 200 403 403 200 403"),
     "api:export-file": api("/api/v1/export/file/", GET="401 409 403 403 200 403"),
+    "api:webhooks": api(
+        "/api/v1/webhooks/",
+        {"name": "LIS", "url": "ftp://lis.example/", "topics": ["report.signed"]},
+        GET="401 200 403 403 200 403",
+        POST="401 400 403 403 400 403",
+    ),
+    "api:webhook": api(
+        "/api/v1/webhooks/{webhook}/",
+        {"active": False},
+        GET="401 404 403 403 200 403",
+        PATCH="401 404 403 403 200 403",
+        DELETE="401 404 403 403 204 403",
+    ),
+    "api:webhook-secret": api("/api/v1/webhooks/{webhook}/secret/", POST="401 404 403 403 200 403"),
+    "api:webhook-ping": api("/api/v1/webhooks/{webhook}/ping/", POST="401 404 403 403 202 403"),
+    "api:webhook-replay": api("/api/v1/webhooks/{webhook}/replay/", POST="401 404 403 403 200 403"),
+    "api:webhook-deliveries": api("/api/v1/webhooks/{webhook}/deliveries/", GET="401 404 403 403 200 403"),
+    "api:webhook-delivery": api("/api/v1/webhooks/{webhook}/deliveries/{delivery}/", GET="401 404 403 403 200 403"),
+    "api:delivery-replay": api(
+        "/api/v1/webhooks/{webhook}/deliveries/{delivery}/replay/", POST="401 404 403 403 200 403"
+    ),
     "api:models": api("/api/v1/models/", GET="401 200 200 200 200 403"),
     "api:me": api("/api/v1/me/", GET="401 200 200 200 200 200"),
     # ---- FHIR, by the same tokens

@@ -42,6 +42,17 @@ FILE = {
     "created_at": "2026-03-02T09:30:02Z",
     "settled_at": "2026-03-02T09:30:04Z",
 }
+BATCH_NOW = BATCH | {
+    "state": "reading",
+    "counts": {
+        "files": 40, "bytes": 32_493_760, "receiving": 0, "received": 40, "checking": 0, "checked": 40, "accepted": 36,
+        "duplicate": 2, "rejected": 1, "replaced": 0, "unmatched": 1, "discarded": 0, "flagged": 3, "needs": 2,
+        "queued": 16, "reading": 2, "read": 18, "unread": 0, "failed": 0, "retryable": 0,
+    },
+    "seconds_left": 8.5,
+    "warning": None,
+    "upload_url": "/uploads/",
+}  # fmt: skip
 
 
 @extend_schema_serializer(
@@ -112,7 +123,7 @@ class CountsSerializer(serializers.Serializer[Any]):
     checking = serializers.IntegerField(help_text="Came whole and have no outcome yet.")
     checked = serializers.IntegerField(help_text="Have their outcome.")
     accepted = serializers.IntegerField(
-        help_text="Stored as pictures; each of them is queued, reading, read or failed."
+        help_text="Stored as pictures; each is queued, reading, read, unread or failed."
     )
     duplicate = serializers.IntegerField(help_text="The same bytes were in the case already.")
     rejected = serializers.IntegerField(help_text="Not taken, or never came whole.")
@@ -124,6 +135,7 @@ class CountsSerializer(serializers.Serializer[Any]):
     queued = serializers.IntegerField(source="waiting", help_text="Accepted, and their reading has not begun.")
     reading = serializers.IntegerField()
     read = serializers.IntegerField()
+    unread = serializers.IntegerField(help_text="Accepted, and there was no network to ask.")
     failed = serializers.IntegerField(help_text="Could not be read; they can be tried again.")
     retryable = serializers.IntegerField(help_text="Not taken for something of ours; they can be tried again.")
 
@@ -148,26 +160,6 @@ class BatchListedSerializer(BatchBriefSerializer):
         fields = [*BatchBriefSerializer.Meta.fields, "files", "needs"]
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Forty pictures, half of them read",
-            response_only=True,
-            value=BATCH
-            | {
-                "state": "reading",
-                "counts": {
-                    "files": 40, "bytes": 32_493_760, "receiving": 0, "received": 40, "checking": 0, "checked": 40,
-                    "accepted": 36, "duplicate": 2, "rejected": 1, "replaced": 0, "unmatched": 1, "discarded": 0,
-                    "flagged": 3, "needs": 2, "queued": 16, "reading": 2, "read": 18, "failed": 0, "retryable": 0,
-                },
-                "seconds_left": 8.5,
-                "warning": None,
-                "upload_url": "/uploads/",
-            },
-        )
-    ]
-)  # fmt: skip
 class BatchSerializer(BatchBriefSerializer):
     """A batch and how far it is, from the `Batch` and its `progress.Progress`."""
 
@@ -198,21 +190,6 @@ class BatchSerializer(BatchBriefSerializer):
         }
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("Accepted and read", response_only=True, value=FILE),
-        OpenApiExample(
-            "Waits in the tray",
-            response_only=True,
-            value=FILE
-            | {
-                "id": 341, "name": "IMG_0001.jpg", "path": "morning/IMG_0001.jpg", "outcome": "unmatched",
-                "words": "Needs a case", "code": "unmatched", "accession_number": "", "case": None, "image": None,
-                "status": None, "reason": "No accession number was found in its name or folder.",
-            },
-        ),
-    ]
-)  # fmt: skip
 class BatchFileSerializer(serializers.Serializer[Any]):
     """One file with its outcome, from an `outcomes.Outcome`."""
 

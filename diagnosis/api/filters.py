@@ -13,7 +13,9 @@ from django_filters.fields import IsoDateTimeField
 
 from diagnosis.assessment.words import FLAG_WORDS
 from diagnosis.batches import opening
-from diagnosis.models import Batch, BatchFile, Case, CaseFlag, Patient
+from diagnosis.models import Batch, BatchFile, Case, CaseFlag, Patient, WebhookDelivery
+from diagnosis.webhooks import TOPICS
+from diagnosis.webhooks.topics import PING
 
 
 class MomentField(IsoDateTimeField):
@@ -131,3 +133,16 @@ class BatchFileFilter(django_filters.FilterSet):
 
     def filter_show(self, files: QuerySet[BatchFile], name: str, value: str) -> QuerySet[BatchFile]:
         return opening.narrowed(files, value)
+
+
+class DeliveryFilter(django_filters.FilterSet):
+    state = django_filters.MultipleChoiceFilter(choices=WebhookDelivery.State.choices, help_text="One or several.")
+    topic = django_filters.MultipleChoiceFilter(
+        choices=[*((name, topic.says) for name, topic in TOPICS.items()), (PING, "A test")], help_text="One or several."
+    )
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte", help_text="At or after, ISO 8601.")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt", help_text="Before, ISO 8601.")
+
+    class Meta:
+        model = WebhookDelivery
+        fields: list[str] = []

@@ -127,8 +127,12 @@ def _answered(view: Door, handler: Handler, request: Request, *args: Any, **kwar
 
 
 def _to_keep(answer: HttpResponse) -> repeats.Answer:
+    """Members that an answer names as `told_once` are null when it is told again: no secret is kept."""
     headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-    return repeats.Answer(answer.status_code, headers, answer.content)
+    content = answer.content
+    if (hidden := getattr(answer, "told_once", ())) and isinstance(answer, Response):
+        content = json.dumps({**answer.data, **dict.fromkeys(hidden)}).encode()
+    return repeats.Answer(answer.status_code, headers, content)
 
 
 def _in_flight() -> Problem:

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from diagnosis.models import Case, Decision, Patient, SmearImage
+from diagnosis.opening_many import AT_ONCE
 
 
 class Strict(serializers.Serializer[Any]):
@@ -61,6 +62,29 @@ class CaseInput(Strict):
         default="", allow_blank=True, help_text="Told when the report is signed; the mail never names the patient."
     )
     patient = PatientInput()
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two cases of one patient",
+            request_only=True,
+            value={
+                "cases": [
+                    {"accession_number": "ACC-26-00042", "patient": {"mrn": "7741-203", "name": "Rendered Person"}},
+                    {
+                        "accession_number": "ACC-26-00043",
+                        "specimen": "bone_marrow",
+                        "priority": "urgent",
+                        "patient": {"mrn": "7741-203"},
+                    },
+                ]
+            },
+        )
+    ]
+)
+class CasesInput(Strict):
+    cases = serializers.ListField(child=CaseInput(), allow_empty=False, max_length=AT_ONCE)
 
 
 class CaseChangeInput(Strict):

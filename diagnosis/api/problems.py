@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,14 +21,23 @@ MEDIA_TYPE = "application/problem+json"
 class Problem(Exception):  # noqa: N818 - it is what the client is told, not only what went wrong
     """Something is refused: an HTTP status, a stable `code` for programs and a plain sentence for people.
 
-    `field` names the member of the request that it is about; `retry_after`: in how many seconds to try again;
-    `extra` is added to the answer.
+    `field` names the member of the request that it is about, or `errors` name several; `retry_after`: in how many
+    seconds to try again; `extra` is added to the answer.
     """
 
     def __init__(
-        self, status: int, code: str, detail: str, *, field: str = "", retry_after: int | None = None, **extra: Any
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str = "",
+        errors: Sequence[dict[str, str]] = (),
+        retry_after: int | None = None,
+        **extra: Any,
     ) -> None:
         super().__init__(detail)
+        self.errors = list(errors) or ([{"field": field, "code": code, "detail": detail}] if field else [])
         self.status, self.code, self.detail, self.field, self.extra = status, code, detail, field, extra
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
@@ -37,8 +47,7 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     headers: dict[str, str] = {}
     if isinstance(exc, Problem):
-        errors = [{"field": exc.field, "code": exc.code, "detail": exc.detail}] if exc.field else []
-        return _answer(exc.status, exc.code, exc.detail, errors, headers=exc.headers, **exc.extra)
+        return _answer(exc.status, exc.code, exc.detail, exc.errors, headers=exc.headers, **exc.extra)
     if isinstance(exc, Http404):
         return _answer(404, "not_found", "There is nothing here that you can see.")
     if isinstance(exc, PermissionDenied):

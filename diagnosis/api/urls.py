@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, path, re_path
 
-from diagnosis.api.views import about, batches, cases, clinical, decisions, export, images, patients, reports
+from diagnosis.api.views import about, batches, cases, clinical, decisions, export, images, patients, reports, webhooks
 
 app_name = "api"
 urlpatterns: list[URLPattern] = [
     path("cases/", cases.CasesView.as_view(), name="cases"),
+    path("cases/bulk/", cases.CasesBulkView.as_view(), name="cases-bulk"),
     path("cases/<int:case_id>/", cases.CaseView.as_view(), name="case"),
     path("cases/<int:case_id>/claim/", cases.CaseClaimView.as_view(), name="case-claim"),
     path("cases/<int:case_id>/release/", cases.CaseReleaseView.as_view(), name="case-release"),
@@ -38,6 +39,22 @@ urlpatterns: list[URLPattern] = [
     path("batches/<int:batch_id>/files/<int:file_id>/retry/", batches.FileRetryView.as_view(), name="file-retry"),
     path("export/", export.ExportView.as_view(), name="export"),
     path("export/file/", export.ExportFileView.as_view(), name="export-file"),
+    path("webhooks/", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path("webhooks/<int:webhook_id>/", webhooks.WebhookView.as_view(), name="webhook"),
+    path("webhooks/<int:webhook_id>/secret/", webhooks.WebhookSecretView.as_view(), name="webhook-secret"),
+    path("webhooks/<int:webhook_id>/ping/", webhooks.WebhookPingView.as_view(), name="webhook-ping"),
+    path("webhooks/<int:webhook_id>/replay/", webhooks.WebhookReplayView.as_view(), name="webhook-replay"),
+    path("webhooks/<int:webhook_id>/deliveries/", webhooks.DeliveriesView.as_view(), name="webhook-deliveries"),
+    path(
+        "webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/",
+        webhooks.DeliveryView.as_view(),
+        name="webhook-delivery",
+    ),
+    path(
+        "webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/replay/",
+        webhooks.DeliveryReplayView.as_view(),
+        name="delivery-replay",
+    ),
     path("models/", about.ModelsView.as_view(), name="models"),
     path("me/", about.MeView.as_view(), name="me"),
     path("schema/", about.SchemaView.as_view(), name="schema"),

@@ -5,7 +5,18 @@ happened, nothing twice and nothing lost, and no step needs to know that anybody
 and where to read it, never a patient nor what was found. Signatures follow Standard Webhooks 1.0. `docs/webhooks.md`.
 """
 
-from diagnosis.webhooks.endpoints import WebhookRefused, change, create, named, of, ping, remove, renew, replay
+from diagnosis.webhooks.endpoints import (
+    WebhookRefused,
+    change,
+    create,
+    deliveries,
+    named,
+    of,
+    ping,
+    remove,
+    renew,
+    replay,
+)
 from diagnosis.webhooks.outbox import collect, send_due
 from diagnosis.webhooks.topics import TOPICS
 
@@ -15,6 +26,7 @@ __all__ = [
     "change",
     "collect",
     "create",
+    "deliveries",
     "named",
     "of",
     "ping",

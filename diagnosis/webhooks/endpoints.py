@@ -33,11 +33,12 @@ class WebhookRefused(ValueError):  # noqa: N818
 def of(*, actor: Actor) -> QuerySet[WebhookEndpoint]:
     """The laboratory's endpoints with `waiting`, `failed` and `last_sent`. Raises `PermissionDenied`."""
     require(actor, Action.MANAGE_WEBHOOKS)
-    return visible(WebhookEndpoint.objects.all(), actor).annotate(
+    found = visible(WebhookEndpoint.objects.all(), actor).annotate(
         waiting=Count("deliveries", filter=Q(deliveries__state=State.WAITING)),
         failed=Count("deliveries", filter=Q(deliveries__state=State.FAILED)),
         last_sent=Max("deliveries__sent_at"),
     )
+    return found.order_by("name", "id")
 
 
 def named(*, actor: Actor, endpoint_id: int) -> WebhookEndpoint:
@@ -49,20 +50,10 @@ def named(*, actor: Actor, endpoint_id: int) -> WebhookEndpoint:
 def create(*, actor: Actor, name: str, url: str, topics: Iterable[str]) -> tuple[WebhookEndpoint, str]:
     """A new endpoint, and its secret, which is shown once. Raises `WebhookRefused`, `PermissionDenied`."""
     require(actor, Action.MANAGE_WEBHOOKS)
-    name, url = name.strip(), url.strip()
-    wanted = [topic for topic in words.TOPICS if topic in set(topics)]
-    if not 1 <= len(name) <= 100:
-        raise WebhookRefused("Give it a name of at most 100 characters, such as the system that listens.", "name")
-    if not wanted:
-        raise WebhookRefused("Choose at least one thing that it is told of.", "topics")
+    name, wanted = _name(name), _topics(topics)
     if visible(WebhookEndpoint.objects.all(), actor).count() >= MOST:
         raise WebhookRefused(f"A laboratory has at most {MOST} addresses. Take one away first.", "name")
-    if len(url) > 500:
-        raise WebhookRefused("The address is longer than 500 characters.", "url")
-    try:
-        reaching.look_at(url)
-    except reaching.Unreachable as error:
-        raise WebhookRefused(str(error), "url") from error
+    url = _url(url)
     secret = signing.new_secret()
     endpoint = WebhookEndpoint.objects.create(
         laboratory=actor.laboratory,
@@ -77,12 +68,60 @@ def create(*, actor: Actor, name: str, url: str, topics: Iterable[str]) -> tuple
 
 
 @transaction.atomic
-def change(*, actor: Actor, endpoint: WebhookEndpoint, active: bool) -> None:
-    """Pause it, or take it up again: what waited meanwhile is sent then."""
+def change(
+    *,
+    actor: Actor,
+    endpoint: WebhookEndpoint,
+    active: bool | None = None,
+    name: str | None = None,
+    url: str | None = None,
+    topics: Iterable[str] | None = None,
+) -> None:
+    """Pause it, or take it up again (what waited meanwhile is sent then); call it otherwise, send it elsewhere, tell
+    it of other things. What is None stays. Raises `WebhookRefused`."""
     mine = _mine(actor, endpoint)
-    if mine.active != active:
+    given = {
+        "name": None if name is None else _name(name),
+        "url": None if url is None else _url(url),
+        "topics": None if topics is None else _topics(topics),
+    }
+    changes = {
+        field: [getattr(mine, field), value]
+        for field, value in given.items()
+        if value is not None and value != getattr(mine, field)
+    }
+    if changes:
+        WebhookEndpoint.objects.filter(pk=mine.pk).update(**{field: value for field, (_, value) in changes.items()})
+        _record(actor, mine, "webhook.changed", changes=changes)
+    if active is not None and mine.active != active:
         WebhookEndpoint.objects.filter(pk=mine.pk).update(active=active)
         _record(actor, mine, "webhook.resumed" if active else "webhook.paused")
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= 100:
+        raise WebhookRefused("Give it a name of at most 100 characters, such as the system that listens.", "name")
+    return name
+
+
+def _topics(topics: Iterable[str]) -> list[str]:
+    named = set(topics)
+    wanted = [topic for topic in words.TOPICS if topic in named]
+    if not wanted:
+        raise WebhookRefused("Choose at least one thing that it is told of.", "topics")
+    return wanted
+
+
+def _url(url: str) -> str:
+    url = url.strip()
+    if len(url) > 500:
+        raise WebhookRefused("The address is longer than 500 characters.", "url")
+    try:
+        reaching.look_at(url)
+    except reaching.Unreachable as error:
+        raise WebhookRefused(str(error), "url") from error
+    return url
 
 
 @transaction.atomic
@@ -121,6 +160,11 @@ def replay(*, actor: Actor, endpoint: WebhookEndpoint, delivery_id: int | None =
     if count:
         _record(actor, mine, "webhook.replayed", count=count)
     return count
+
+
+def deliveries(*, actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[WebhookDelivery]:
+    """What an endpoint was sent or is to be sent, the newest first."""
+    return WebhookDelivery.objects.filter(endpoint=_mine(actor, endpoint)).order_by("-id")
 
 
 def _mine(actor: Actor, endpoint: WebhookEndpoint) -> WebhookEndpoint:

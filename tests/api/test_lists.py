@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from diagnosis.api import RESEARCH_USE_ONLY
 from diagnosis.models import Case, ModelRelease
 from tests.api.conftest import read_all
+from tests.api.problem import assert_problem
 from tests.cast import Cast, PatientFactory
 from tests.smears import make_image
 
@@ -109,3 +110,69 @@ def test_a_case_shows_its_first_images_and_the_list_has_all(technician: APIClien
     listed = technician.get(f"/api/v1/cases/{case.pk}/images/", {"page_size": 60, "page": 2}).json()
     assert (listed["count"], len(listed["results"])) == (103, 43)
     assert listed["research_use_only"] == RESEARCH_USE_ONLY
+
+
+def walked(client: APIClient, path: str, **query: object) -> list[list[int]]:
+    """The ids of each page, by the links that each one gives."""
+    pages, answer = [], client.get(f"/api/v1/{path}", {"cursor": "", **query}).json()
+    while True:
+        assert (answer["count"], answer["previous"]) == (None, None)
+        pages.append([row["id"] for row in answer["results"]])
+        if answer["next"] is None:
+            return pages
+        answer = client.get(answer["next"]).json()
+
+
+def test_a_cursor_walks_all_of_a_list(technician: APIClient, cast: Cast) -> None:
+    cases = [cast.case(priority="urgent" if n % 2 else "routine", status="ready").pk for n in range(5)]
+    cast.case(status="reviewed")
+    cast.case(laboratory=cast.elsewhere, status="ready")
+    newest = cases[::-1]
+    assert walked(technician, "cases/", page_size=2, status="ready") == [newest[:2], newest[2:4], newest[4:]]
+    assert walked(technician, "cases/", page_size=5, status="ready") == [newest]
+    assert walked(technician, "cases/", status="in_review") == [[]]
+    assert len(walked(technician, "patients/", page_size=3)) == 2
+
+
+def test_a_cursor_walks_images_in_the_order_they_came(technician: APIClient, case: Case) -> None:
+    images = [make_image(case).pk for _ in range(3)]
+    path = f"cases/{case.pk}/images/"
+    first = technician.get(f"/api/v1/{path}", {"cursor": "", "page_size": 2}).json()
+    assert first["research_use_only"] == RESEARCH_USE_ONLY
+    later = make_image(case).pk
+    second = technician.get(first["next"]).json()
+    assert [row["id"] for page in (first, second) for row in page["results"]] == [*images, later]
+
+
+def test_what_is_added_or_gone_meanwhile_moves_nothing(technician: APIClient, cast: Cast) -> None:
+    cases = [cast.case() for _ in range(4)]
+    first = technician.get("/api/v1/cases/", {"cursor": "", "page_size": 2}).json()
+    cast.case()
+    cases[2].delete()  # the row that the page ended with
+    second = technician.get(first["next"]).json()
+    assert [row["id"] for row in second["results"]] == [cases[1].pk, cases[0].pk]
+
+
+def test_a_cursor_counts_and_skips_nothing(technician: APIClient, cast: Cast) -> None:
+    for _ in range(4):
+        cast.case()
+    first = technician.get("/api/v1/cases/", {"cursor": "", "page_size": 2}).json()
+    with CaptureQueriesContext(connection) as queries:
+        assert technician.get(first["next"]).status_code == 200
+    (asked,) = [query["sql"] for query in queries if 'FROM "diagnosis_case"' in query["sql"]]
+    assert 'ORDER BY "diagnosis_case"."id" DESC LIMIT 3' in asked
+    assert '"diagnosis_case"."id" <' in asked
+    assert "OFFSET" not in asked
+    assert "COUNT(" not in asked
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!", "LTE", "MS41", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "\x00", "é"])
+def test_what_is_no_cursor(technician: APIClient, cursor: str) -> None:
+    problem = assert_problem(technician.get("/api/v1/cases/", {"cursor": cursor}), 400, "invalid")
+    assert "no cursor of ours" in problem["detail"]
+
+
+def test_a_cursor_has_an_order_of_its_own(technician: APIClient) -> None:
+    for other in ({"ordering": "created_at"}, {"page": 2}):
+        problem = assert_problem(technician.get("/api/v1/cases/", {"cursor": "", **other}), 400, "invalid")
+        assert [error["field"] for error in problem["errors"]] == list(other)

@@ -22,6 +22,7 @@ from diagnosis.models import ModelRelease
 @extend_schema(tags=["about"])
 class MeView(Door):
     actions = {"GET": None}
+    shape = MeSerializer
 
     @extend_schema(
         operation_id="get_me",
@@ -35,6 +36,7 @@ class MeView(Door):
 @extend_schema(tags=["about"])
 class ModelsView(Door):
     actions = {"GET": Action.READ_CASES}
+    shape = ReleaseSerializer
     queryset = ModelRelease.objects.order_by("task", "network", "-registered_at", "-id")
     filter_backends = []
 

@@ -17,6 +17,7 @@ from rest_framework.serializers import Serializer
 from accounts.permissions import Action, Actor
 from diagnosis.api import conditional, idempotency
 from diagnosis.api.parsers import JSONParser
+from diagnosis.api.sparse import Sparse
 from diagnosis.api.throttling import Quota
 
 
@@ -30,7 +31,7 @@ class OnlyJson(DefaultContentNegotiation):
         return only, str(only.media_type)
 
 
-class Door(GenericAPIView[Any]):
+class Door(Sparse, GenericAPIView[Any]):
     # No docstring: it would stand in the schema as the description of every operation.
     #: Which action each HTTP method is; None: any live token will do. `MayAct` refuses what is not named here.
     actions: ClassVar[Mapping[str, Action | None]] = {}

@@ -30,6 +30,7 @@ from diagnosis.api.parsers import MULTIPART_ALLOWANCE, BoundedParser
 from diagnosis.api.problems import Problem
 from diagnosis.api.schema import answers
 from diagnosis.api.views.base import Door
+from diagnosis.api.views.images import READ_WITHIN
 from diagnosis.batches import manifest, opening, outcomes, progress, tray
 from diagnosis.models import Batch, BatchFile, SmearImage
 
@@ -68,6 +69,7 @@ def batch_problem(error: opening.BatchError) -> Problem:
 @extend_schema(tags=["batches"])
 class BatchesView(BatchDoor):
     actions = {"GET": Action.READ_CASES, "POST": Action.UPLOAD_IMAGE}
+    shape = BatchListedSerializer
     queryset = Batch.objects.none()
     filterset_class = BatchFilter
 
@@ -114,6 +116,7 @@ class BatchesView(BatchDoor):
 @extend_schema(tags=["batches"])
 class BatchView(BatchDoor):
     actions = {"GET": Action.READ_CASES}
+    shape = BatchSerializer
 
     @extend_schema(
         operation_id="get_batch",
@@ -191,6 +194,8 @@ class BatchRetryView(BatchDoor):
 @extend_schema(tags=["batches"])
 class BatchFilesView(BatchDoor):
     actions = {"GET": Action.READ_CASES}
+    shape = BatchFileSerializer
+    backwards = False
     queryset = BatchFile.objects.none()
     filterset_class = BatchFileFilter
 
@@ -208,6 +213,7 @@ class BatchFilesView(BatchDoor):
 @extend_schema(tags=["batches"])
 class BatchFileView(BatchDoor):
     actions = {"GET": Action.READ_CASES}
+    shape = BatchFileSerializer
 
     @extend_schema(
         operation_id="get_file_of_batch",
@@ -281,5 +287,9 @@ class FileRetryView(BatchDoor):
         ),
     )
     def post(self, request: Request, batch_id: int, file_id: int) -> Response:
-        tried = progress.retry_file(actor=self.actor, file=self.file())
-        return self.file_answer(202 if tried else 200)
+        if not progress.retry_file(actor=self.actor, file=self.file()):
+            return self.file_answer()
+        response = self.file_answer(202)
+        response["Location"] = reverse("api:batch-file", args=[batch_id, file_id], request=request)
+        response["Retry-After"] = str(READ_WITHIN)
+        return response

@@ -9,14 +9,15 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.permissions import Action
-from diagnosis import audit, blinding, clinic, holding, intake, worklist
+from diagnosis import audit, blinding, clinic, holding, intake, opening_many, worklist
 from diagnosis.api.filters import CaseFilter
-from diagnosis.api.inputs import CaseChangeInput, CaseInput, ClaimInput, ImageInput, ImagesInput
+from diagnosis.api.inputs import CaseChangeInput, CaseInput, CasesInput, ClaimInput, ImageInput, ImagesInput
 from diagnosis.api.pagination import OpinionPages
 from diagnosis.api.parsers import BoundedParser, OneFileParser
 from diagnosis.api.problems import Problem
@@ -31,7 +32,7 @@ from diagnosis.api.serializers import (
     ReceiptSerializer,
 )
 from diagnosis.api.views.base import Door
-from diagnosis.api.views.patients import clinic_problem
+from diagnosis.api.views.patients import clinic_problem, many_problem
 from diagnosis.models import Case, SmearImage
 
 
@@ -65,6 +66,7 @@ class CaseDoor(Door):
 @extend_schema(tags=["cases"])
 class CasesView(CaseDoor):
     actions = {"GET": Action.READ_CASES, "POST": Action.CREATE_CASE}
+    shape = CaseSerializer
     serializer_class = CaseSerializer
     pagination_class = OpinionPages
     filterset_class = CaseFilter
@@ -116,9 +118,43 @@ class CasesView(CaseDoor):
         return response
 
 
+class OpenedSerializer(serializers.Serializer[Any]):
+    ids = serializers.ListField(child=serializers.IntegerField(), help_text="In the order of the request.")
+
+
+@extend_schema(tags=["cases"])
+class CasesBulkView(Door):
+    actions = {"POST": Action.CREATE_CASE}
+
+    @extend_schema(
+        operation_id="create_cases",
+        summary=f"Open up to {opening_many.AT_ONCE} cases at once: all of them, or none",
+        description="Everything is checked before anything is written. Where one cannot be opened, none is: `errors` "
+        "names each by its place and member (`cases.3.patient.birth_date`), with the codes of `create_case`; a number "
+        "that stands in the request twice is `repeated`. 409 where all of it contradicts what is there, else 400.",
+        request=CasesInput,
+        responses=answers({201: OpenedSerializer}, 400, 409, 413, 415),
+    )
+    def post(self, request: Request) -> Response:
+        wanted = [
+            opening_many.NewCase(
+                accession_number=each.pop("accession_number"),
+                patient=clinic.PatientData(**each.pop("patient")),
+                request=each,
+            )
+            for each in self.parsed(CasesInput)["cases"]
+        ]
+        try:
+            opened = opening_many.create_cases(actor=self.actor, cases=wanted)
+        except opening_many.ManyRefused as refused:
+            raise many_problem(refused) from refused
+        return Response(OpenedSerializer({"ids": [case.pk for case in opened]}).data, status=201)
+
+
 @extend_schema(tags=["cases"])
 class CaseView(CaseDoor):
     actions = {"GET": Action.READ_CASES, "PATCH": Action.EDIT_CASE}
+    shape = CaseDetailSerializer
 
     @extend_schema(
         operation_id="get_case",
@@ -193,6 +229,8 @@ class CaseReleaseView(HoldDoor):
 
 class CaseImagesView(CaseDoor):
     actions = {"GET": Action.READ_CASES, "POST": Action.UPLOAD_IMAGE}
+    shape = ImageBriefSerializer
+    backwards = False
     parser_classes = [OneFileParser]
     pagination_class = OpinionPages
     filter_backends = []
@@ -275,6 +313,7 @@ _REFUSED = {"too_large": 413, "not_an_image": 415, "unsupported_format": 415, "n
 @extend_schema(tags=["cases"])
 class CaseHistoryView(CaseDoor):
     actions = {"GET": Action.READ_AUDIT}
+    shape = EventSerializer
     filter_backends = []
 
     @extend_schema(

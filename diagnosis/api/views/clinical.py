@@ -89,6 +89,7 @@ class ClinicalInput(Strict):
 
 class CaseClinicalView(CaseDoor):
     actions = {"GET": Action.READ_CASES, "PATCH": Action.EDIT_CLINICAL}
+    shape = ClinicalSerializer
     filter_backends = []
 
     @extend_schema(

@@ -106,6 +106,8 @@ class ExportDoor(Door):
 
 @extend_schema(tags=["export"])
 class ExportView(ExportDoor):
+    shape = PlanSerializer
+
     @extend_schema(
         operation_id="plan_export",
         summary="What an export of decided pictures would hold; nothing leaves yet",

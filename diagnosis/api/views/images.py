@@ -13,7 +13,6 @@ from rest_framework.reverse import reverse
 
 from accounts.permissions import Action
 from diagnosis import audit, intake, queue, review, worklist
-from diagnosis.api.examples import IMAGE_EXAMPLE
 from diagnosis.api.inputs import DecisionInput, KindInput
 from diagnosis.api.problems import Problem
 from diagnosis.api.schema import answers
@@ -46,11 +45,11 @@ class ImageDoor(Door):
 @extend_schema(tags=["images"])
 class ImageView(ImageDoor):
     actions = {"GET": Action.READ_CASES, "PATCH": Action.CORRECT_KIND}
+    shape = ImageDetailSerializer
 
     @extend_schema(
         operation_id="get_image",
         summary="One image: both networks' opinions, their reading, and the decision",
-        examples=[IMAGE_EXAMPLE],
         responses=answers({200: ImageDetailSerializer}, 404),
     )
     def get(self, request: Request, image_id: int) -> Response:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import Action
-from diagnosis import clinic, worklist
+from diagnosis import clinic, opening_many, worklist
 from diagnosis.api.filters import PatientFilter
 from diagnosis.api.inputs import PatientChangeInput
 from diagnosis.api.problems import Problem
@@ -30,6 +30,18 @@ def clinic_problem(error: clinic.ClinicError, *, patient_prefix: str = "") -> Pr
     return Problem(400, error.code, str(error), field=field)
 
 
+def many_problem(refused: opening_many.ManyRefused) -> Problem:
+    """What was refused of many cases, each with its place in the request; 409 where all of it stands in the way."""
+    errors = [
+        {"field": f"cases.{place}.{problem.errors[0]['field']}", "code": problem.code, "detail": problem.detail}
+        for place, problem in (
+            (place, clinic_problem(error, patient_prefix="patient.")) for place, error in refused.errors.items()
+        )
+    ]
+    in_the_way = {error["code"] for error in errors} <= _CONFLICTS | {"repeated"}
+    return Problem(409 if in_the_way else 400, "cases_refused", str(refused), errors=errors)
+
+
 class PatientDoor(Door):
     queryset = Patient.objects.none()
     serializer_class = PatientSerializer
@@ -43,6 +55,7 @@ class PatientDoor(Door):
 @extend_schema(tags=["patients"])
 class PatientsView(PatientDoor):
     actions = {"GET": Action.READ_CASES}
+    shape = PatientSerializer
     filterset_class = PatientFilter
 
     @extend_schema(
@@ -59,6 +72,7 @@ class PatientsView(PatientDoor):
 @extend_schema(tags=["patients"])
 class PatientView(PatientDoor):
     actions = {"GET": Action.READ_CASES, "PATCH": Action.EDIT_PATIENT}
+    shape = PatientSerializer
 
     @extend_schema(operation_id="get_patient", summary="One patient", responses=answers({200: PatientSerializer}, 404))
     def get(self, request: Request, patient_id: int) -> Response:

@@ -85,6 +85,7 @@ class ReportDoor(CaseDoor):
 
 @extend_schema(tags=["reports"])
 class CaseReportsView(ReportDoor):
+    shape = ReportSerializer
     pagination_class = OpinionPages
 
     @extend_schema(
@@ -101,6 +102,7 @@ class CaseReportsView(ReportDoor):
 
 @extend_schema(tags=["reports"])
 class CaseReportView(ReportDoor):
+    shape = ReportDetailSerializer
     serializer_class = ReportDetailSerializer
 
     @extend_schema(
