@@ -34,12 +34,11 @@ def tagged(request: Request, response: HttpResponseBase) -> HttpResponseBase:
         response.render()
     if isinstance(response, HttpResponse) and not response.has_header("ETag"):
         response.headers["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-    if request.method == "PATCH" or not response.has_header("ETag"):
+    if request.method == "PATCH" or not isinstance(response, HttpResponse):  # who streams compares before it opens
         return response
     response.headers["Cache-Control"] = "private, no-cache"
     if not _names(request.headers.get("If-None-Match", ""), response.headers["ETag"]):
         return response
-    response.close()
     return HttpResponseNotModified(headers={name: response.headers[name] for name in _KEPT if name in response.headers})
 
 

@@ -82,14 +82,15 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         for status, response in responses.items():
             if status < "500" and status not in {"401", "403", "429"}:
                 response.setdefault("headers", {})["Idempotency-Replayed"] = _header("Replayed")
-    if method == "get":
+    streamed = "application/zip" in responses.get("200", {}).get("content", {})  # made while it is sent
+    if method == "get" and not streamed:
         _parameter(operation, "IfNoneMatch")
         responses.setdefault("304", {"description": "Unchanged since the `ETag` that you sent as `If-None-Match`."})
         responses["304"].setdefault("headers", {})["ETag"] = _header("ETag")
     if method == "patch":
         _parameter(operation, "IfMatch")
         _refused(responses, "412")
-    if method in {"get", "patch"} and "200" in responses:
+    if method in {"get", "patch"} and not streamed:
         responses["200"].setdefault("headers", {})["ETag"] = _header("ETag")
     if "202" in responses:
         responses["202"].setdefault("headers", {}).update(
