@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import signal
 import stat
 import sys
 import zipfile
@@ -144,6 +145,26 @@ def test_exit_statuses_of_a_watch(run: Run, folder: Path, tmp_path: Path) -> Non
     (folder / "bad.jpg").write_bytes(b"no picture")
     assert run("watch", str(folder), *quick)[0] == 1
     assert run("watch", str(folder / "nothing"), *quick)[0] == 1
+
+
+@pytest.mark.usefixtures("_signed_in")
+def test_an_interrupted_upload_goes_on_by_the_same_command(run: Run, portal: FakePortal, folder: Path) -> None:
+    for number in range(20):
+        (folder / f"{number}.jpg").write_bytes(b"picture %d" % number)
+
+    def interrupted(request: httpx.Request) -> None:
+        if portal.count("POST", "/uploads/") == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    portal.before = interrupted
+    status, _, err = run("upload", str(folder))
+    assert status == 130
+    assert "The same command goes on" in err
+    assert len(portal.uploads) < 20
+    portal.before = lambda request: None
+    assert run("upload", str(folder))[0] == 0
+    assert len(portal.stored()) == 20
+    assert len(portal.batches) == 1
 
 
 # -- results ----------------------------------------------------------------------------------------------------

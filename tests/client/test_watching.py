@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from leukolens_client import Client, NotSignedIn
+from leukolens_client import Client, LeukoLensError, NotSignedIn
 from leukolens_client.places import Busy
 from leukolens_client.watching import Watch, Watcher
 from tests.client.fake import URL, FakePortal, cut, once
@@ -298,6 +298,17 @@ def test_batches_are_asked_for_once_though_the_answer_got_lost(
     portal.after = once(cut("POST", "/api/v1/batches/"))
     assert once_through() == {"accepted": 1}
     assert len(portal.batches) == 1
+
+
+def test_a_journal_that_is_none_is_told(
+    folder: Path, once_through: Callable[..., dict[str, int]], tmp_path: Path
+) -> None:
+    put(folder, "1.jpg")
+    once_through()
+    for path in (tmp_path / "state").glob("*.sqlite3*"):
+        path.write_bytes(b"a disk that failed" * 1000)
+    with pytest.raises(LeukoLensError, match="Move it away"):
+        once_through()
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(folder: Path, once_through: Callable[..., dict[str, int]]) -> None:

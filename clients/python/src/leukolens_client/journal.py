@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
 
+from leukolens_client.errors import LeukoLensError
 from leukolens_client.files import Look, Parcel
 from leukolens_client.records import Outcome
 
@@ -50,12 +51,20 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        """Raises `LeukoLensError` where what is there is no journal."""
         self._lock = RLock()
         path.touch(mode=0o600)
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(_TABLES)
+        try:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise LeukoLensError(
+                f"The journal {path} cannot be used ({error}). Move it away to begin a new one: what is still in the "
+                "folder is then sent once more, and what a case has already is recognised there."
+            ) from error
 
     def close(self) -> None:
         with self._lock:

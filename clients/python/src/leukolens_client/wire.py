@@ -149,7 +149,8 @@ class Wire:
         """Wait before another try. Raises `Unreachable` where patience has ended, `Stopped`."""
         wait = backoff.next(at_least)
         if wait is None:
-            raise Unreachable(f"{self.url}: {why}")
+            asked = f" It asks to wait for {at_least:.0f} s." if at_least >= 1 else ""
+            raise Unreachable(f"{self.url}: {why}{asked}")
         self.stop.wait(wait)
         self.check_stop()
 
