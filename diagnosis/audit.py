@@ -79,7 +79,7 @@ def record_all(
             raise ValueError("an event of the worker needs a case or a laboratory")
         laboratory = actor.laboratory
     laboratory_id = case.laboratory_id if case is not None else laboratory.pk  # type: ignore[union-attr]
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):  # nobody goes on without what failed to be recorded
         _lock(case, laboratory_id)
         chain = AuditEvent.objects.filter(case=case, laboratory_id=laboratory_id)
         sequence, previous_hash = chain.order_by("-sequence").values_list("sequence", "hash").first() or (0, "")

@@ -336,7 +336,8 @@ def _write(
                 raise
             return _duplicate(actor, case, known, name)
         # A mix-up concerns both cases, so the one that came first is marked as well.
-        elsewhere.filter(seen_in_other_case=False).update(seen_in_other_case=True)
+        if image.seen_in_other_case:
+            elsewhere.filter(seen_in_other_case=False).update(seen_in_other_case=True)
         queue.enqueue_new(image)
         audit.record(
             actor=actor,

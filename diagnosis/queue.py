@@ -141,7 +141,8 @@ def claim(*, worker: str, limit: int | None = None, case: Case | None = None) ->
     if not chosen:
         return Batch(token, ())
     held = Analysis.objects.filter(lease_token=token, state=State.RUNNING).select_related("release", "image__case")
-    return Batch(token, tuple(held.order_by("-urgent", "image_id", "id")))
+    large = ("release__card", "image__case__assessment")
+    return Batch(token, tuple(held.defer(*large).order_by("-urgent", "image_id", "id")))
 
 
 def _first_batch(rows: Sequence[Analysis], limit: int) -> list[int]:
