@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Role
 from accounts.permissions import grantable_scopes
-from diagnosis import notices, review, second_opinion, signout
-from diagnosis.models import Case, Decision, Event, Notice, SecondOpinion
+from diagnosis import clinical, notices, review, second_opinion, signout
+from diagnosis.models import Analysis, Case, Decision, Event, Notice, SecondOpinion
 from tests.cast import Cast, person
 from tests.diagnosis.signing import fresh, ready_case, sign
 from tests.permissions_table import API, PAGES
@@ -153,6 +155,26 @@ def test_the_same_routes_tell_it_once_they_have_answered(desk: Desk) -> None:
     ):
         assert secret in after[path], path
     assert str(case) in after["/api/v1/cases/?flag=promyelocytes"]
+
+
+def test_their_page_does_not_change_while_colleagues_go_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even that it changes is told; what the networks read and the clinic enters does change it."""
+    now = timezone.now()
+    monkeypatch.setattr("diagnosis.web.cases.timezone", SimpleNamespace(now=lambda: now))  # each minute has its own
+    path, asker = f"/cases/{desk.case.pk}/live/", signed_in(desk.cast.pathologist)
+    theirs, before = asker.get(path)["ETag"], desk.browser.get(path)["ETag"]
+    others_go_on(desk)
+    assert desk.browser.get(path, headers={"If-None-Match": before}).status_code == 304
+    assert asker.get(path)["ETag"] != theirs
+    clinical.save(actor=desk.cast.technician, case=fresh(desk.case), expected_revision=0, wbc=80.0)
+    entered = desk.browser.get(path)["ETag"]
+    assert entered != before
+    Analysis.objects.filter(image=desk.ids["image"]).update(state="queued")
+    read = desk.browser.get(path)["ETag"]
+    assert read not in (before, entered)
+    second_opinion.withdraw(actor=desk.cast.pathologist, opinion=desk.opinion)
+    assert "SECRET-4" in desk.browser.get(f"/images/{desk.ids['image']}/").content.decode()
+    assert desk.browser.get(path)["ETag"] != read
 
 
 def test_nor_can_they_decide_hold_sign_or_settle_meanwhile(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from django.views.decorators.http import condition, require_safe
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action, visible
-from diagnosis import audit, watching, worklist
+from diagnosis import audit, blinding, watching, worklist
 from diagnosis.models import Analysis, Case, ReportDraft
 from diagnosis.web import clinical, opinions
 from diagnosis.web.forms import UploadForm
@@ -48,20 +48,23 @@ def _version(request: PageRequest, case_id: int) -> str | None:
     """Changes whenever the live parts may: a few small queries instead of the whole page, every few seconds.
 
     All that people do in a case, or to its patient, stands in the audit; what the networks do is seen by its counts.
-    Times that are told ("5 min ago") age by the minute.
+    Times that are told ("5 min ago") age by the minute. Of a blinded reader's page only what they may see counts, for a
+    page that changes whenever colleagues decide would tell that they do.
     """
-    case = visible(Case.objects.all(), request.actor).filter(pk=case_id).first()
+    case = blinding.marked(visible(Case.objects.all(), request.actor), request.actor).filter(pk=case_id).first()
     if case is None:
         return None
     states = Analysis.objects.filter(image__case=case).order_by("state").values_list("state").annotate(n=Count("id"))
+    draft = ReportDraft.objects.filter(case=case).values_list("revision", "updated_at")
+    by_people = () if case.blinded else (case.assessed_at, draft.first())
     facts = (
         request.actor.user.pk,
         sorted(request.actor.roles),
         request.get_full_path(),
         request.COOKIES.get(SORT_COOKIE),
-        case.assessed_at,
+        case.blinded,
+        by_people,
         case.held_by_id,
-        ReportDraft.objects.filter(case=case).values_list("revision", "updated_at").first(),
         case.images.count(),
         list(states),
         audit.history(case).values_list("pk").first(),
