@@ -44,7 +44,7 @@ class Report(models.Model):
     pdf_sha256 = models.CharField(max_length=64)
     signed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     signed_at = models.DateTimeField()
-    signed_with = models.CharField(max_length=20)  # how the signer proved who they are: password, passkey, totp
+    signed_with = models.CharField(max_length=20)  # how the signer proved who they are: a key of `pdf.PROOFS`
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["case", "version"], name="report_version_once")]

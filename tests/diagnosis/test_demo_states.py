@@ -16,6 +16,7 @@ from diagnosis.blinding import is_blinded
 from diagnosis.management.demo import cases, demo_actor, history, loading, make_people, people
 from diagnosis.management.demo.clock import clock_at
 from diagnosis.models import Analysis, Case, Notice, Report
+from diagnosis.reporting.pdf import PROOFS
 from mlcore import phantom
 from tests.diagnosis.test_analysis import Reader, reader  # noqa: F401
 
@@ -98,6 +99,8 @@ def test_every_state_is_there(demo: None) -> None:
         for state in ("signed", "amended", "addendum")
     }
     assert kinds == {"signed": ["original"], "amended": ["original", "amendment"], "addendum": ["original", "addendum"]}
+    assert set(Report.objects.values_list("signed_with", flat=True)) == {"demo"}
+    assert PROOFS["demo"].startswith("nobody")
     assert Report.objects.first().content["comment"].endswith("no person stands behind them.")  # type: ignore[union-attr]
     late = [each for each in here if each.due_at < timezone.now() and not each.is_closed]
     assert late
