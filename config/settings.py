@@ -271,6 +271,9 @@ PUBLIC_URL = env.str(
     f"http://localhost:{env.int('PORT', 8000)}" if EMBEDDED else f"https://{ALLOWED_HOSTS[0].lstrip('.')}",
 ).rstrip("/")
 
+# A folder of typefaces (TTF, OTF) for reports and labels, where names need letters that the documents' own lack.
+DOCUMENT_FONTS = env.str("DOCUMENT_FONTS", "")
+
 # Intake limits, checked before a picture is decoded.
 INTAKE_MAX_BYTES = env.int("INTAKE_MAX_BYTES", 64 * 1024 * 1024)
 INTAKE_MAX_PIXELS = env.int("INTAKE_MAX_PIXELS", 100_000_000)

@@ -17,7 +17,7 @@ from diagnosis.labels.layout import CODES, Drawing, LabelRefused, Line, Words, l
 from diagnosis.labels.settings import settings_of
 from diagnosis.labels.stock import Stock, stocks
 from diagnosis.models import Case
-from diagnosis.reporting.glyphs import spelled, unprintable
+from diagnosis.reporting.glyphs import spelled, typefaces, unprintable
 
 TEMPLATE = Path(__file__).with_name("labels.typ")
 AT_MOST = 1_000  # labels of one document
@@ -143,6 +143,6 @@ def compile_labels(
     if strange := unprintable("".join(said) + title):
         data = spelled(data, strange)
     made: Any = typst.compile(
-        TEMPLATE.read_bytes(), format=form, ppi=ppi, sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True
+        TEMPLATE.read_bytes(), format=form, ppi=ppi, sys_inputs={"data": json.dumps(data)}, **typefaces()
     )
     return made if isinstance(made, list) else [made]

@@ -6,8 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import typst
+from django.conf import settings
 
 STANDARDS: list[Any] = ["a-2a", "ua-1"]
+
+
+def typefaces() -> dict[str, Any]:
+    """What typst is told of typefaces: its own and those in DOCUMENT_FONTS, never what happens to lie on a machine."""
+    return {"ignore_system_fonts": True, "font_paths": [settings.DOCUMENT_FONTS] if settings.DOCUMENT_FONTS else []}
 
 
 def unprintable(text: str) -> frozenset[str]:
@@ -28,9 +34,7 @@ def _lacking(characters: list[str]) -> Iterable[str]:
 def _sets(text: str) -> bool:
     source = b'#set document(title: "x")\n#set text(font: "Libertinus Serif", lang: "en")\n#sys.inputs.text'
     try:
-        typst.compile(
-            source, format="pdf", sys_inputs={"text": text}, ignore_system_fonts=True, pdf_standards=STANDARDS
-        )
+        typst.compile(source, format="pdf", sys_inputs={"text": text}, pdf_standards=STANDARDS, **typefaces())
     except typst.TypstError:
         return False
     return True

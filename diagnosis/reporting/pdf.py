@@ -21,7 +21,7 @@ from PIL import Image
 from diagnosis.models import SmearImage
 from diagnosis.reporting.canonical import code_shown, content_hash
 from diagnosis.reporting.content import Content
-from diagnosis.reporting.glyphs import STANDARDS, spelled, unprintable
+from diagnosis.reporting.glyphs import STANDARDS, spelled, typefaces, unprintable
 from mlcore import images
 
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -79,9 +79,9 @@ def _compile(content: Content, site: str, form: Literal["pdf", "png"], ppi: floa
                 format=form,
                 ppi=ppi,
                 sys_inputs={"data": json.dumps(values)},
-                ignore_system_fonts=True,
                 timestamp=int(signed_at.timestamp()),
                 pdf_standards=STANDARDS if form == "pdf" else [],
+                **typefaces(),
             )
             return made if isinstance(made, list) else [made]
 

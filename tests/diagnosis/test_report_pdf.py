@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import zlib
+from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 from diagnosis.models import Report
@@ -86,6 +89,18 @@ def test_a_character_that_no_typeface_has_is_spelled(report: Report) -> None:
     assert glyphs.unprintable(name) == {"李", "\U0001f600"}
     assert glyphs.spelled([{"name": name}], frozenset("李")) == [{"name": "[U+674E] Rendered \U0001f600 Ελένη Ольга"}]
     assert pdf.typeset(with_text(report.content, name), site=SITE).startswith(b"%PDF-")
+
+
+def test_a_laboratory_brings_typefaces_of_its_own(report: Report, settings: Any, tmp_path: Path) -> None:
+    shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", tmp_path)
+    settings.DOCUMENT_FONTS = str(tmp_path)
+    assert glyphs.unprintable("李 \U0001f600") == {"李"}
+    content = with_text(report.content, "Rendered \U0001f600")
+    with_theirs = pdf.typeset(content, site=SITE)
+    settings.DOCUMENT_FONTS = ""
+    theirs = re.compile(rb"DejaVuSans(?!Mono)")  # typst has the other one itself
+    assert theirs.search(with_theirs)
+    assert not theirs.search(pdf.typeset(content, site=SITE))
 
 
 def test_a_long_report_has_a_foot_on_every_page(report: Report) -> None:
