@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .refusal import ImageRefused
+from .refusal import ImageRefused, truncated
 
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
 _EXPORT = "Export the picture as JPEG, PNG or TIFF."
 
 # (offset, signature, what the technician calls it); first match wins.
@@ -39,8 +40,11 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 def sniff(data: bytes) -> str:
     """The format of ``data`` by its first bytes: ``JPEG``, ``PNG``, ``TIFF``, ``BMP`` or ``WEBP``.
 
-    Raises ``ImageRefused`` (``unsupported_format`` or ``not_an_image``) naming what it is instead.
+    Raises ``ImageRefused`` (``unsupported_format`` or ``not_an_image``) naming what it is instead, ``truncated`` where
+    it ends within the mark of one of the five.
     """
+    if len(data) > 1 and any(signature.startswith(data) for signature in _SIGNATURES):
+        raise truncated()
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":

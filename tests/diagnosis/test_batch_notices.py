@@ -18,8 +18,9 @@ from diagnosis.batches import arriving, manifest, opening, progress, telling, tr
 from diagnosis.models import Analysis, AuditEvent, Batch, BatchFile, Event, Notice, OutgoingMail, WorkerSeen
 from mlcore.bundle import TASKS
 from tests.cast import Cast, make_cast
-from tests.diagnosis.test_batches import bring, zipped
+from tests.diagnosis.test_batches import bring
 from tests.hostile import jpeg
+from tests.hostile_zips import zipped
 from tests.smears import make_release
 
 DONE = Analysis.State.DONE

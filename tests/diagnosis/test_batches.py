@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-import zipfile
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +16,7 @@ from diagnosis.batches import arriving, manifest, matching, opening, progress, s
 from diagnosis.models import Analysis, AuditEvent, Batch, BatchFile, Case, Patient, SmearImage, WorkerSeen
 from tests.cast import Cast
 from tests.hostile import jpeg
+from tests.hostile_zips import hostile_zips, zipped
 from tests.smears import make_release
 
 pytestmark = pytest.mark.django_db
@@ -45,14 +44,6 @@ def bring(actor: Actor, batch: Batch, path: str, data: bytes, **said: Any) -> Ba
     progress.sweep()
     file.refresh_from_db()
     return file
-
-
-def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
-        for name, data in members:
-            archive.writestr(name, data)
-    return out.getvalue()
 
 
 # ---- matching
@@ -153,46 +144,6 @@ def test_a_zip_goes_on_where_its_worker_died(cast: Cast, batch: Batch, monkeypat
     progress.sweep()
     assert BatchFile.objects.filter(state="accepted").count() == SmearImage.objects.count() == 6
     assert seen.count("S26-0123/0.jpg") == 1
-
-
-def hostile_zips() -> Iterator[tuple[str, bytes, set[str]]]:
-    """(name, zip, codes that may come of it: of the zip itself or of its members)."""
-    good = ("S26-0123/1.jpg", jpeg(seed=1))
-    whole = zipped(good)
-    yield "cut off", whole[: len(whole) // 2], {"zip_damaged"}
-    yield "only its first bytes", b"PK\x03\x04", {"zip_damaged"}
-    yield "empty", zipped(), {"zip_empty"}
-    yield "folders alone", zipped(("a/", b"")), {"zip_empty"}
-    for name in ("../../etc/passwd", "/etc/passwd.jpg", "C:\\windows\\x.jpg", "a/../../b.jpg", "..\\x.jpg"):
-        yield f"path {name}", zipped((name, jpeg(seed=2))), {"zip_name"}
-    yield "deep", zipped(("/".join("abcdefghijklmnopqrst") + "/x.jpg", jpeg(seed=2))), {"zip_name"}
-    yield "long name", zipped(("n" * 900 + ".jpg", jpeg(seed=2))), {"zip_name"}
-    yield "zip in zip", zipped(("inner.zip", whole)), {"zip_in_zip"}
-    yield "bomb", zipped(("S26-0123.bmp", b"\0" * 60_000_000)), {"zip_ratio"}
-    yield "too large", zipped(("S26-0123.bmp", bytes(range(256)) * 300_000)), {"zip_ratio", "too_large"}
-    yield "too many", zipped(*((f"{n}.jpg", b"x") for n in range(51))), {"zip_too_many"}
-    yield "lzma", zipped(good, method=zipfile.ZIP_LZMA), {"zip_method"}
-    yield "bzip2", zipped(good, method=zipfile.ZIP_BZIP2), {"zip_method"}
-    stored = bytearray(zipped(good, method=zipfile.ZIP_STORED))
-    stored[100] ^= 0xFF
-    yield "checksum", bytes(stored), {"zip_damaged"}
-    encrypted = bytearray(whole)
-    encrypted[6] |= 1
-    encrypted[encrypted.rfind(b"PK\x01\x02") + 8] |= 1
-    yield "password", bytes(encrypted), {"encrypted"}
-    lying = bytearray(zipped(("S26-0123.bmp", b"\0" * 3_000_000)))
-    at = lying.rfind(b"PK\x01\x02")
-    lying[at + 24 : at + 28] = (10).to_bytes(4, "little")  # says it unpacks to 10 bytes
-    yield (
-        "lies about its size",
-        bytes(lying),
-        {"zip_damaged", "zip_ratio", "unreadable", "not_an_image", "unknown_format"},
-    )
-    for number in range(170):
-        broken = bytearray(zipped(good, ("S26-0123/2.jpg", jpeg(seed=3)), ("x.txt", b"text" * 40)))
-        for step in range(1, 4):
-            broken[(number * 7919 * step + 13 * number) % len(broken)] ^= 0x5A + number % 60
-        yield f"flipped {number}", bytes(broken), set()
 
 
 @pytest.mark.timeout(600)
