@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rest_framework import serializers
@@ -21,6 +20,7 @@ _LONGEST = 2_000
 Known = dict[str, "Known | None"]
 Wanted = dict[str, "Wanted | None"]
 ANYTHING: Known = {}
+_KNOWN: dict[type[serializers.BaseSerializer[Any]], Known] = {}
 
 if TYPE_CHECKING:
     _Base = APIView
@@ -105,10 +105,11 @@ def pruned(data: Any, tree: Wanted | None) -> Any:
     return data
 
 
-@cache
 def known(shape: type[serializers.BaseSerializer[Any]]) -> Known:
     """The members that a serializer answers, with what is inside of them."""
-    return _members(shape())
+    if shape not in _KNOWN:
+        _KNOWN[shape] = _members(shape())
+    return _KNOWN[shape]
 
 
 def _members(serializer: Any) -> Known:
