@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Sort = Literal["unsure", "arrival"]
 
 #: What is pressed for each class, in the clinical order of the groups. Letters that the words hold (S: segmented) for
-#: cells, figures in the order of maturation for fields, so that one key never means a class of each. C, N, O, W, X, Y
-#: and Z belong to the gallery, [ and ] to the case page.
+#: cells, figures in the order of maturation for fields, so that one key never means a class of each. C, K, N, O, W, X,
+#: Y and Z belong to the gallery, [ and ] to the case page.
 KEYS: dict[str, dict[str, str]] = {
     "field": {"pro_b": "1", "pre_b": "2", "early_pre_b": "3", "benign": "4"},
     "cell": {

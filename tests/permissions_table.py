@@ -133,6 +133,7 @@ PAGES: dict[str, Route] = {
     "image-decide": page(
         "/images/{image}/decide/", {"verdict": "override", "label": "monocyte"}, POST="302 404 403 302 403"
     ),
+    "image-key": page("/images/{image}/key/", {"chosen": "1"}, POST="302 404 403 302 403"),
     "image-retry": page("/images/{image}/retry/", POST="302 404 302 302 403"),
     "image-kind": page("/images/{image}/kind/", {"kind": "field"}, POST="302 404 302 302 403"),
     "image-scale": page("/images/{image}/scale/", {"um_per_pixel": "0.1"}, POST="302 404 302 302 403"),

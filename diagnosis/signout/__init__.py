@@ -6,7 +6,7 @@ A report is signed once and never changed: an amendment, an addendum or a correc
 """
 
 from diagnosis.signout.amending import amend, arrived_since, cancel_amendment
-from diagnosis.signout.drafting import DraftConflict, draft_of, save_draft
+from diagnosis.signout.drafting import DraftConflict, draft_of, save_draft, set_key_image
 from diagnosis.signout.gaps import Missing, missing
 from diagnosis.signout.refusals import NotReady, PreviewChanged, SignoutRefused
 from diagnosis.signout.signing import Proposal, preview, proposal_of, sign
@@ -32,5 +32,6 @@ __all__ = [
     "proposal_of",
     "save_draft",
     "save_template",
+    "set_key_image",
     "sign",
 ]

@@ -76,6 +76,18 @@ def save_draft(*, actor: Actor, case: Case, expected_revision: int, **fields: An
     return draft
 
 
+def set_key_image(*, actor: Actor, case: Case, image: int, chosen: bool) -> ReportDraft:
+    """Put one image behind the key images of the draft as it stands, or take it out; all else stays as it is, so that
+    no revision has to be named. Raises as `save_draft`, but for `DraftConflict`."""
+    require(actor, Action.SIGN)
+    with transaction.atomic():
+        draft = draft_of(Case.objects.get(pk=locked(actor, case).pk))
+        images = [pk for pk in draft.key_images if pk != image or chosen]
+        if chosen and image not in images:
+            images.append(image)
+        return save_draft(actor=actor, case=case, expected_revision=draft.revision, key_images=images)
+
+
 def store(actor: Actor, draft: ReportDraft) -> None:
     """Write the draft as the actor's next revision."""
     draft.revision += 1

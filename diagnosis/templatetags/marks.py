@@ -45,6 +45,8 @@ ICONS = {
     "keyboard": '<rect x="2.5" y="6" width="19" height="12" rx="2"/>'
     '<path d="M6 10h.01M10 10h.01M14 10h.01M18 10h.01M8 14h8"/>',
     "label": '<rect x="3.5" y="5.5" width="17" height="13" rx="1.5"/><path d="M7 9v6M9.500 9v6M12 9v6M14 9v6M17 9v6"/>',
+    "menu": '<path d="M4 7h16M4 12h16M4 17h16"/>',
+    "mirror": '<path d="M12 3v18M9 7 3 17h6zM15 7l6 10h-6z"/>',
     "minus": '<path d="M5 12h14"/>',
     "moon": '<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z"/>',
     "network": '<circle cx="5" cy="12" r="2"/><circle cx="19" cy="6" r="2"/><circle cx="19" cy="18" r="2"/>'
@@ -63,6 +65,7 @@ ICONS = {
     '<circle cx="14.5" cy="12" r="2"/>',
     "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4'
     'M17.3 17.3l1.4 1.400M18.7 5.3l-1.4 1.400M6.7 17.3l-1.4 1.4"/>',
+    "turn": '<path d="M19.5 12a7.5 7.5 0 1 1-2.4-5.5"/><path d="M19.5 3v4.500h-4.500"/>',
     "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4.5M12 17.3v.2"/>',
 }
 

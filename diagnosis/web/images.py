@@ -15,7 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
-from diagnosis import audit, intake, queue, review, watching, worklist
+from diagnosis import audit, intake, queue, review, signout, watching, worklist
+from diagnosis.blinding import refuse_blinded
 from diagnosis.models import Decision, SmearImage
 from diagnosis.web.forms import KindForm, ScaleForm
 from diagnosis.web.lists import POLL, along, image_url
@@ -43,7 +44,7 @@ def image(request: PageRequest, image_id: int) -> HttpResponseBase:
 
 def page_context(request: PageRequest, row: worklist.ImageRow) -> dict[str, Any]:
     """All that the image's page and its live parts show."""
-    return image_context(row) | _neighbours(row) | _decision_context(request, row)
+    return image_context(row) | _neighbours(row) | _decision_context(request, row) | _key_context(request, row)
 
 
 def image_context(row: worklist.ImageRow) -> dict[str, Any]:
@@ -110,6 +111,33 @@ def _decision_context(request: PageRequest, row: worklist.ImageRow) -> dict[str,
         "undo_step": undo if undo in here else None,
         "redo_step": redo if redo in here else None,
     }
+
+
+def _key_context(request: PageRequest, row: worklist.ImageRow) -> dict[str, Any]:
+    """Whether the person may make the image a key image of the report, and whether it is one."""
+    case = row.image.case
+    if case.blinded or case.is_closed or not request.actor.may(Action.SIGN):
+        return {}
+    return {"may_choose_key": True, "is_key": row.image.pk in signout.draft_of(case).key_images}
+
+
+@require_POST
+@page(Action.SIGN)
+def image_key(request: PageRequest, image_id: int) -> HttpResponseBase:
+    """Make the image (`chosen` "1") a key image of the report's draft, or none any more ("0")."""
+    row = find_row(request, image_id)
+    refuse_blinded(actor=request.actor, case=row.image.case)
+    problem, chosen = "", request.POST.get("chosen") == "1"
+    try:
+        signout.set_key_image(actor=request.actor, case=row.image.case, image=row.image.pk, chosen=chosen)
+    except signout.SignoutRefused as refused:
+        problem = str(refused)
+    if not request.headers.get("HX-Request"):
+        if problem:
+            messages.error(request, f"Not saved. {problem}")
+        return redirect(image_url(request, row.image.pk))
+    context = page_context(request, find_row(request, image_id)) | {"key_problem": problem}
+    return render(request, "diagnosis/_key_image.html", context, status=422 if problem else 200)
 
 
 @require_POST

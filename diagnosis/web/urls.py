@@ -56,6 +56,7 @@ urlpatterns: list[URLPattern] = [
     path("verify/<str:code>/", verify.answer, name="verify-code"),
     path("images/<int:image_id>/", images.image, name="image"),
     path("images/<int:image_id>/decide/", reviewing.image_decide, name="image-decide"),
+    path("images/<int:image_id>/key/", images.image_key, name="image-key"),
     path("images/<int:image_id>/retry/", images.image_retry, name="image-retry"),
     path("images/<int:image_id>/kind/", images.image_kind, name="image-kind"),
     path("images/<int:image_id>/scale/", images.image_scale, name="image-scale"),

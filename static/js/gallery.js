@@ -1,91 +1,34 @@
 // The gallery of a case: move, select and decide by keyboard, mouse or touch. Each decision is a step that goes into the
 // outbox at once and shows at once; what the server makes of it is told truthfully.
 
+import { anchorHere, go, here, move, nextUndecided, onMove, pick, picked, pickOnly, pickRange, rove, stand, targets } from "./gallery-cursor.js";
 import { dragging } from "./gallery-drag.js";
 import { grow } from "./gallery-look.js";
-import { neighbour } from "./gallery-walk.js";
+import { canChoose, turn as turnKeys } from "./key-strip.js";
 import { isTyping } from "./keys.js";
-import { Outbox, uuid } from "./outbox.js";
+import { Outbox, passOn, uuid } from "./outbox.js";
 import { notice } from "./review-notices.js";
 import * as view from "./tiles.js";
 
 const gallery = document.getElementById("gallery");
 const bar = document.getElementById("review-bar");
-const outbox = bar ? new Outbox(gallery.dataset.review, gallery.dataset.person, gallery.dataset.case) : null;
+const outbox = bar ? new Outbox(gallery.dataset.review, gallery.dataset.person, gallery.dataset.case, gallery.dataset.name) : null;
 const byKey = new Map([...(bar?.querySelectorAll("[data-class]") ?? [])].map((button) => [button.dataset.key.toLowerCase(), button]));
 const before = new Map(); // by step: [image, class before it], so that undoing shows at once
 let answered = null; // {undo, redo, at}: newer than the page until a later look
-let cursor = null; // id of the tile that keys speak of
-let anchor = null; // where Shift began
 let extending = false;
-
-// --- where we are ---
-
-const here = () => document.getElementById(cursor);
-const picked = () => view.shown().filter((li) => view.option(li).getAttribute("aria-selected") === "true");
-
-function targets() {
-  const chosen = picked();
-  const one = here();
-  return chosen.length ? chosen : one && !one.hidden ? [one] : [];
-}
-
-function rove() {
-  const all = view.tiles();
-  if (!here() || here().hidden) cursor = (all.find((li) => !li.hidden) ?? all[0])?.id ?? null;
-  for (const li of all) view.option(li).tabIndex = li.id === cursor ? 0 : -1;
-}
-
-function go(li, { keep = false } = {}) {
-  if (!li) return;
-  const old = here();
-  if (old) view.option(old).tabIndex = -1;
-  cursor = li.id;
-  const link = view.option(li);
-  link.tabIndex = 0;
-  link.focus({ preventScroll: true });
-  // Clear of the bar below: content-visibility and sticky parts make the browser's own idea too near the edge.
-  const box = li.getBoundingClientRect();
-  const floor = innerHeight - (bar && !bar.hidden ? bar.offsetHeight : 0) - 12;
-  if (box.top < 72 || box.bottom > floor) li.scrollIntoView({ block: "center" });
-  if (!keep) anchor = cursor;
-  tellBar();
-}
-
-function pick(li, on) {
-  view.option(li).setAttribute("aria-selected", String(on));
-}
-
-function pickOnly(list) {
-  for (const li of picked()) pick(li, false);
-  for (const li of list) pick(li, true);
-  tellBar();
-}
-
-function pickRange(to) {
-  const all = view.shown();
-  const ends = [all.indexOf(document.getElementById(anchor)), all.indexOf(to)].sort((a, b) => a - b);
-  pickOnly(all.slice(Math.max(0, ends[0]), ends[1] + 1));
-}
-
-function move(key, extend) {
-  const to = here() && neighbour(here(), key);
-  if (!to) return;
-  go(to, { keep: extend });
-  if (extend) pickRange(to);
-}
-
-function nextUndecided(from) {
-  const all = view.shown();
-  const at = all.indexOf(from) + 1;
-  return [...all.slice(at), ...all.slice(0, at)].find((li) => !view.standing(li).label && li !== from) ?? null;
-}
 
 // --- deciding ---
 
+let fading = 0;
+
+/** Heard at once, and seen above the bar for a while. */
 function say(words) {
   const place = document.getElementById("review-said");
   place.textContent = place.textContent === words ? `${words} ` : words;
+  place.classList.remove("visually-hidden");
+  clearTimeout(fading);
+  fading = setTimeout(() => place.classList.add("visually-hidden"), 5_000);
 }
 
 const numbers = (list) => (list.length === 1 ? `image ${list[0].dataset.number}` : `${list.length} images`);
@@ -140,7 +83,7 @@ const acts = {
   pick: () => {
     const one = here();
     if (one) pick(one, view.option(one).getAttribute("aria-selected") !== "true");
-    anchor = cursor;
+    anchorHere();
     tellBar();
   },
   none: () => pickOnly([]),
@@ -149,12 +92,14 @@ const acts = {
     if (one) go(one);
     else say("Every image shown is decided.");
   },
+  key: () => canChoose && targets().length && say(turnKeys(targets().map((li) => Number(li.dataset.image)))),
   undo: () => turn("undo"),
   redo: () => turn("redo"),
   open: async () => {
     const one = here();
     if (!one) return;
     await outbox?.settled(2_000);
+    passOn();
     location.assign(view.option(one).href);
   },
   retry: async () => {
@@ -329,6 +274,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "c") acts.confirm();
   else if (key === "y") acts.redo();
   else if (key === "w") acts.withdraw();
+  else if (key === "k") acts.key();
   else if (key === "x" || (inside && key === " ")) acts.pick();
   else if (key === "Escape") acts.none();
   else if (byKey.has(key)) classify(byKey.get(key));
@@ -338,9 +284,8 @@ document.addEventListener("keydown", (event) => {
 
 gallery.addEventListener("focusin", (event) => {
   const li = event.target.closest("li.tile");
-  if (!li || li.id === cursor) return;
-  cursor = li.id;
-  if (!extending) anchor = cursor;
+  if (!li || li === here()) return;
+  stand(li, { keep: extending });
   rove();
   tellBar();
 });
@@ -386,7 +331,7 @@ if (bar) {
   dragging(gallery, {
     taken: (li) => (picked().includes(li) ? picked() : [li]),
     dropped: (list, label) => {
-      cursor = list[0].id;
+      stand(list[0], { keep: true });
       classify(bar.querySelector(`[data-class="${label}"]`), list);
     },
   });
@@ -402,6 +347,12 @@ document.addEventListener("live:applied", (event) => {
   tellBar();
 });
 window.addEventListener("hashchange", fromHash);
+document.addEventListener("click", ({ target }) => {
+  // The address may be there already, with another filter on by now.
+  const link = target.closest?.("a[href^='#images=']");
+  if (link && link.hash === location.hash) fromHash();
+});
+onMove(tellBar);
 if (outbox) {
   outbox.addEventListener("change", changed);
   outbox.addEventListener("answer", onAnswer);

@@ -6,6 +6,54 @@
 
 const PATIENCE = 15_000; // ms without an answer, then the step is sent again
 const SLOWEST = 15_000; // ms between two tries
+const KEPT = "leukolens:outbox:";
+const REFUSED = "leukolens:refused:";
+
+let within = false; // a way within the portal is being taken: the next page sends what waits
+
+/** To be called before the page is left by script for another page of the portal. */
+export function passOn() {
+  within = true;
+  setTimeout(() => (within = false), 2_000);
+}
+
+for (const kind of ["click", "submit"]) {
+  document.addEventListener(kind, ({ target }) => {
+    const way = target.closest?.(kind === "click" ? "a[href]" : "form");
+    if (way && new URL(way.href ?? way.action).origin === location.origin && !way.target) passOn();
+  });
+}
+
+function* entries(prefix) {
+  try {
+    const keys = Array.from({ length: localStorage.length }, (_, n) => localStorage.key(n));
+    for (const key of keys.filter((each) => each.startsWith(prefix))) yield [key, JSON.parse(localStorage.getItem(key))];
+  } catch {
+    // Storage that cannot be read holds nothing for us.
+  }
+}
+
+/** The cases of which steps of `person` wait in this browser. */
+export function waitingCases(person) {
+  const prefix = `${KEPT}${person}:`;
+  return new Set([...entries(prefix)].map(([key]) => key.slice(prefix.length).split(":")[0]));
+}
+
+/** Keeps what the server said (`lines`) of a step that it refused, or of `images` of it, until somebody has read it. */
+export function remember(person, review, step, images, lines) {
+  try {
+    localStorage.setItem(`${REFUSED}${person}:${step.step}`, JSON.stringify({ review, name: step.name, images, lines, at: Date.now() }));
+  } catch {
+    // Storage is closed to us: the case's page shows how its images stand.
+  }
+}
+
+/** What `remember` has kept for a person, oldest first, each with `forget()`. */
+export function remembered(person) {
+  return [...entries(`${REFUSED}${person}:`)]
+    .map(([key, said]) => ({ ...said, forget: () => localStorage.removeItem(key) }))
+    .sort((one, other) => one.at - other.at);
+}
 
 /** A random UUID, also where the page came without TLS and crypto.randomUUID is not offered. */
 export function uuid() {
@@ -31,12 +79,15 @@ export class Outbox extends EventTarget {
   #timer = 0;
   #sending = false;
   #last = 0;
+  #name;
 
-  /** `url` takes the steps of the case; events: "change" (count or state), "answer" and "refusal" ({step, answer}). */
-  constructor(url, person, review) {
+  /** `url` takes the steps of the case `review`, which people call `name`; events: "change" (count or state), "answer"
+   * and "refusal" ({step, answer}). */
+  constructor(url, person, review, name = "") {
     super();
     this.#url = url;
-    this.#prefix = `leukolens:outbox:${person}:${review}:`;
+    this.#name = name;
+    this.#prefix = `${KEPT}${person}:${review}:`;
     this.#load();
     window.addEventListener("online", () => this.send());
     window.addEventListener("pageshow", () => this.send());
@@ -46,7 +97,7 @@ export class Outbox extends EventTarget {
       if (event.key === null || event.key.startsWith(this.#prefix)) this.#load();
     });
     window.addEventListener("beforeunload", (event) => {
-      if (this.#steps.size) event.preventDefault();
+      if (this.#steps.size && !(within && this.kept)) event.preventDefault();
     });
   }
 
@@ -66,7 +117,7 @@ export class Outbox extends EventTarget {
 
   put(step) {
     this.#last = Math.max(this.#last + 1, Date.now());
-    const entry = { ...step, at: this.#last, kept: true };
+    const entry = { ...step, name: this.#name, at: this.#last, kept: true };
     try {
       localStorage.setItem(this.#prefix + step.step, JSON.stringify(entry));
     } catch {
@@ -174,16 +225,9 @@ export class Outbox extends EventTarget {
   #load() {
     const before = [...this.#steps.keys()].join();
     for (const [name, entry] of this.#steps) if (entry.kept) this.#steps.delete(name);
-    try {
-      for (let n = 0; n < localStorage.length; n += 1) {
-        const key = localStorage.key(n);
-        if (!key.startsWith(this.#prefix)) continue;
-        const entry = JSON.parse(localStorage.getItem(key));
-        this.#steps.set(entry.step, entry);
-        this.#last = Math.max(this.#last, entry.at);
-      }
-    } catch {
-      // Storage that cannot be read holds nothing for us.
+    for (const [, entry] of entries(this.#prefix)) {
+      this.#steps.set(entry.step, entry);
+      this.#last = Math.max(this.#last, entry.at);
     }
     if (before !== [...this.#steps.keys()].join()) this.#changed();
   }

@@ -4,11 +4,12 @@
 // or an absent server loses nothing. Whoever was overtaken sees both drafts and chooses.
 
 import { combobox } from "./combobox.js";
+import { draw as drawKeys, named } from "./key-strip.js";
 
 const PAUSE = 700; // ms after the last key
 const LONGEST = 15_000;
 const PATIENCE = 15_000;
-const NAMES = ["diagnosis", "diagnosis_text", "comment"];
+const NAMES = ["diagnosis", "diagnosis_text", "comment", "key_images"];
 
 const form = document.getElementById("draft");
 if (form) begin(form);
@@ -103,8 +104,9 @@ function begin(form) {
   }
 
   function put(fields) {
-    for (const name of NAMES) form.elements[name].value = fields[name];
+    for (const name of NAMES) form.elements[name].value = fields[name] ?? "";
     form.elements.diagnosis.dispatchEvent(new Event("combobox:look"));
+    drawKeys();
   }
 
   function recover() {
@@ -114,11 +116,12 @@ function begin(form) {
     } catch {
       forget();
     }
-    if (!copy || NAMES.every((name) => copy[name] === saved[name])) {
+    if (!copy || NAMES.every((name) => (copy[name] ?? saved[name]) === saved[name])) {
       forget();
       return;
     }
     const theirs = { ...saved };
+    copy = { ...saved, ...copy }; // an older page kept fewer fields
     put(copy);
     if (copy.revision === form.elements.revision.value) {
       save();
@@ -249,6 +252,7 @@ function begin(form) {
       ["Diagnosis", theirs.diagnosis_shown],
       ["Statement", theirs.diagnosis_text || "empty"],
       ["Comment", theirs.comment || "empty"],
+      ["Key images", named(theirs.key_images)],
     ]) {
       const term = document.createElement("dt");
       const detail = document.createElement("dd");
@@ -261,7 +265,7 @@ function begin(form) {
     choices.append(
       button("Keep mine", () => {
         form.elements.revision.value = theirs.revision;
-        Object.assign(saved, { diagnosis: theirs.diagnosis, diagnosis_text: theirs.diagnosis_text, comment: theirs.comment });
+        for (const name of NAMES) saved[name] = theirs[name];
         resume();
         save();
       }),

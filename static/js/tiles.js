@@ -64,12 +64,7 @@ export function setFilter(name, only = null) {
   filter = { name, only };
 }
 
-export function currentFilter() {
-  return filter;
-}
-
 function fits(li, name, state) {
-  if (filter.only && name === filter.name) return filter.only.has(Number(li.dataset.image));
   switch (name) {
     case "undecided": return !state.label;
     case "decided": return Boolean(state.label);
@@ -130,8 +125,9 @@ export function arrange({ sort = false } = {}) {
     painted[ours ? "add" : "delete"](li.id);
     const list = listOf(li.dataset.kind, group(li, state));
     if (list && li.parentElement !== list) list.insertBefore(li, [...list.children].find((each) => before(li, each) < 0) ?? null);
-    for (const name of Object.keys(counts)) counts[name] += filter.only && name === filter.name ? 0 : Number(fits(li, name, state));
-    const hide = !fits(li, filter.name, state) && !li.contains(active);
+    for (const name of Object.keys(counts)) counts[name] += Number(fits(li, name, state));
+    const shows = filter.only ? filter.only.has(Number(li.dataset.image)) : fits(li, filter.name, state);
+    const hide = !shows && !li.contains(active);
     if (li.hidden !== hide) li.hidden = hide;
   }
   if (sort) {

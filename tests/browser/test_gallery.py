@@ -206,6 +206,68 @@ def test_a_server_that_dies_in_the_middle_loses_nothing_and_stores_nothing_twice
     expect(page.locator("#gallery-counts")).to_contain_text("✓ all decided", timeout=PATIENCE)
 
 
+def test_what_waits_is_sent_from_any_page(visitor: Visitor, portal: Portal, seeded: Any) -> None:
+    case, images = seeded("blast blast monocyte")
+    visit = visitor("pathologist")
+    visit.expected = ("Failed to load resource", "net::ERR", "chrome-error")
+    page = opened(visit, case)
+    portal.kill("web", signal.SIGKILL)
+    page.locator(f"#open-{images[0]}").focus()
+    page.keyboard.press("c")
+    page.keyboard.press("l")
+    expect(page.locator("#review-state")).to_have_text("▲ Not saved – trying again (2 waiting)", timeout=PATIENCE)
+    # The tab is closed, and the next one never sees the case.
+    page.close()
+    assert decisions(portal, case) == {}
+    portal.start_web()
+    visit.page = page = visit.context.new_page()
+    visit.listen(page)
+    page.route("**/review/", lambda route: route.abort("connectionreset"))
+    visit.go("/")
+    line = page.locator("#unsaved")
+    expect(line).to_contain_text("▲ 2 steps of your review not saved – trying again", timeout=PATIENCE)
+    expect(line.get_by_role("link")).to_have_attribute("href", f"/cases/{case}/")
+    assert list(examine(page)) == []
+    page.unroute("**/review/")
+    expect(line).to_have_text("✓ 2 steps of your review saved", timeout=PATIENCE)
+    assert decisions(portal, case) == {images[0]: ["blast"], images[1]: ["lymphocyte"]}
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.includes('outbox')).length") == 0
+    visit.go("/models/")
+    expect(page.locator("#unsaved")).to_be_hidden()
+
+
+def test_what_is_refused_elsewhere_is_said_until_it_is_understood(
+    visitor: Visitor, portal: Portal, seeded: Any
+) -> None:
+    case, images = seeded("blast blast")
+    visit, colleague = (visitor("pathologist", number=number) for number in (0, 1))
+    visit.expected = ("Failed to load resource", "net::ERR")
+    page = opened(visit, case)
+    page.route("**/review/", lambda route: route.abort("connectionreset"))
+    page.locator(f"#open-{images[0]}").focus()
+    page.keyboard.press("c")
+    expect(page.locator("#review-state")).to_contain_text("Not saved", timeout=PATIENCE)
+    other = opened(colleague, case)
+    other.locator(f"#open-{images[0]}").focus()
+    other.keyboard.press("m")
+    saved(other)
+    page.locator("#to-list").click()  # within the portal nobody is asked whether to leave
+    expect(page).to_have_url(re.compile(r"/(\?.*)?$"))
+    line = page.locator("#unsaved")
+    page.unroute("**/review/")
+    expect(line).to_contain_text("One image was left as it is", timeout=PATIENCE)
+    expect(line).to_contain_text("decided on “monocyte”")
+    visit.go("/models/")
+    expect(line).to_contain_text("One image was left as it is")
+    assert decisions(portal, case) == {images[0]: ["monocyte"]}
+    line.get_by_role("link").click()
+    expect(page.locator("#gallery-groups li.tile:visible")).to_have_count(1)
+    page.locator("#unsaved").get_by_role("button", name="Understood").click()
+    expect(page.locator("#unsaved")).to_be_hidden()
+    visit.go("/models/")
+    expect(page.locator("#unsaved")).to_be_hidden()
+
+
 def test_an_answer_that_gets_lost_is_asked_for_again_and_stored_once(
     visitor: Visitor, portal: Portal, seeded: Any
 ) -> None:

@@ -91,7 +91,7 @@ class TestGroups:
             assert malignant == sorted(malignant, reverse=True)
         keys = [key for kind in gallery.KEYS.values() for key in kind.values()]
         assert len(set(keys)) == len(keys)
-        assert not set(keys) & set("CNOWXYZ?[]+-0")
+        assert not set(keys) & set("CKNOWXYZ?[]+-0")
 
 
 class TestPage:

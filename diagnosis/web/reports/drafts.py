@@ -34,7 +34,9 @@ def case_of(request: PageRequest, case_id: int) -> Case:
 
 
 def posted_images(request: PageRequest) -> list[int]:
-    return [int(pk) for pk in request.POST.getlist("key_images") if pk.isdecimal()]
+    """Ticked one by one, or as the draft's form keeps them: "12,15"."""
+    sent = ",".join(request.POST.getlist("key_images")).split(",")
+    return [int(pk) for pk in sent if pk.isdecimal() and len(pk) < 19]
 
 
 def posted_revision(request: PageRequest) -> int:
@@ -52,7 +54,7 @@ def save(request: PageRequest, case_id: int) -> HttpResponseBase:
     fields: dict[str, Any] = {
         name: request.POST[name] for name in ("diagnosis", "diagnosis_text", "comment") if name in request.POST
     }
-    if "with_images" in request.POST:
+    if "key_images" in request.POST:
         fields["key_images"] = posted_images(request)
     try:
         draft = signout.save_draft(actor=request.actor, case=case, expected_revision=posted_revision(request), **fields)
@@ -96,6 +98,7 @@ def _told(draft: ReportDraft) -> dict[str, Any]:
         "diagnosis_shown": entry.shown if entry else "none chosen",
         "diagnosis_text": draft.diagnosis_text,
         "comment": draft.comment,
+        "key_images": ",".join(map(str, draft.key_images)),
         "by": str(draft.updated_by),
     }
 
