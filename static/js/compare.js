@@ -42,6 +42,11 @@ for (const stage of stages) {
     stage.viewer.addHandler(event, () => (leader = stage));
   }
   stage.viewer.addHandler("open", join);
+  stage.viewer.addHandler("oriented", () => {
+    const other = stages.find((each) => each !== stage);
+    const same = ["degrees", "flipped"].every((part) => stage.orientation()[part] === other.orientation()[part]);
+    if (linked.checked && stage === leader && !same) other.orient(stage.orientation());
+  });
   stage.onView(() => {
     const { x, y } = stage.middle();
     stage.place.dataset.seen = [x, y, stage.zoomed()].map((number) => number.toFixed(3)).join(" ");
@@ -88,6 +93,8 @@ document.addEventListener("keydown", (event) => {
   if ((event.key === "+" || event.key === "=") && !inPicture) act("in");
   else if ((event.key === "-" || event.key === "−") && !inPicture) act("out");
   else if (event.key === "0" && !inPicture) act("fit");
+  else if (event.key === "r") act("turn");
+  else if (event.key === "f") act("flip");
   else if (event.key === "F") act("full");
   else if (event.key === "K") linked.click();
   else if (event.key === "S") sameScale?.click();

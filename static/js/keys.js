@@ -7,6 +7,6 @@ export function isTyping(event) {
     document.querySelector("dialog[open]") !== null ||
     (event.target instanceof HTMLElement &&
       (event.target.isContentEditable ||
-        event.target.matches("input:not([type=radio], [type=checkbox], [type=submit]), textarea, select")))
+        event.target.matches("input:not([type=radio], [type=checkbox], [type=range], [type=submit]), textarea, select")))
   );
 }

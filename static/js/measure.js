@@ -168,6 +168,11 @@ export function makeMeasure(panel, stage) {
   function within({ x, y }) {
     return { x: Math.min(Math.max(x, 0), stage.width), y: Math.min(Math.max(y, 0), stage.height) };
   }
+  /** Where in the picture a pointer is. */
+  function pointed({ clientX, clientY }) {
+    const box = stage.place.getBoundingClientRect();
+    return within(stage.toPicture({ x: clientX - box.left, y: clientY - box.top }));
+  }
   /** The mark stays in sight. */
   function follow() {
     const { x, y } = stage.toStage(cursor);
@@ -179,13 +184,12 @@ export function makeMeasure(panel, stage) {
     if (!on || !stage.um || !event.quick) return;
     event.preventDefaultAction = true;
     byKeys = false;
-    set(within(stage.toPicture(event.position)));
+    set(pointed(event.originalEvent));
   });
   stage.viewer.canvas.addEventListener("pointermove", (event) => {
     if (!on || !first || event.pointerType === "touch") return;
-    const box = stage.place.getBoundingClientRect();
     byKeys = false;
-    cursor = within(stage.toPicture({ x: event.clientX - box.left, y: event.clientY - box.top }));
+    cursor = pointed(event);
     draw();
   });
   stage.onView(draw);

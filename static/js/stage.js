@@ -1,4 +1,4 @@
-// One picture on a stage: zoom and pan, percent, scale bar, heat map. The image page has one stage, comparing has two.
+// One picture on a stage: zoom and pan, turning, percent, scale bar, heat map. The image page has one stage, comparing has two.
 
 const OSD = window.OpenSeadragon;
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -34,13 +34,14 @@ export function makeStage(place, { onKey = () => false } = {}) {
     visibilityRatio: 0.6,
     minZoomImageRatio: 0.8,
     maxZoomPixelRatio: 16,
+    overlayPreserveContentDirection: false, // the heat map is mirrored with its picture
     animationTime: still ? 0 : 0.5,
     imageSmoothingEnabled: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
     gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, flickEnabled: !still },
   });
   viewer.canvas.setAttribute("role", "application");
-  viewer.canvas.setAttribute("aria-label", `${place.dataset.name}: arrow keys pan, plus and minus zoom, 0 fits`);
+  viewer.canvas.setAttribute("aria-label", `${place.dataset.name}: arrow keys pan, plus and minus zoom, R turns, F mirrors, 0 fits`);
   const view = viewer.viewport;
   const isOpen = () => viewer.world.getItemCount() > 0;
 
@@ -49,7 +50,16 @@ export function makeStage(place, { onKey = () => false } = {}) {
     part("problem").hidden = false;
   });
   viewer.addHandler("canvas-key", (event) => {
-    if (onKey(event.originalEvent) || !PICTURE_KEYS.has(event.originalEvent.key)) event.preventDefaultAction = true;
+    const { key } = event.originalEvent;
+    if (onKey(event.originalEvent) || !PICTURE_KEYS.has(key)) event.preventDefaultAction = true;
+    else if (key === "0") {
+      event.preventDefaultAction = true;
+      zooms.fit();
+    } else if (view.getFlip() && (key === "ArrowLeft" || key === "ArrowRight")) {
+      event.preventDefaultAction = true; // OpenSeadragon would pan a mirrored picture the wrong way
+      view.panBy(view.deltaPointsFromPixels(new OSD.Point(key === "ArrowLeft" ? 40 : -40, 0)));
+      view.applyConstraints();
+    }
   });
 
   /** Points of the screen for each pixel of the picture, as it is shown now or as it will be at rest. */
@@ -60,12 +70,34 @@ export function makeStage(place, { onKey = () => false } = {}) {
   const zooms = {
     in: () => by(1.5),
     out: () => by(1 / 1.5),
-    fit: () => view.goHome(),
+    fit: () => {
+      orient({ degrees: 0, flipped: false });
+      view.goHome();
+    },
     full: () => {
       view.zoomTo(view.imageToViewportZoom(1 / window.devicePixelRatio));
       view.applyConstraints();
     },
+    // A quarter clockwise as it is seen: a mirrored picture is turned before it is mirrored.
+    turn: () => orient({ degrees: view.getRotation() + (view.getFlip() ? -90 : 90) }),
+    flip: () => orient({ flipped: !view.getFlip() }),
   };
+  /** View only: nothing of it is stored, and the next visit begins upright. */
+  function orient({ degrees = view.getRotation(), flipped = view.getFlip() }) {
+    view.setRotation(((degrees % 360) + 360) % 360, true);
+    view.setFlip(flipped);
+    view.applyConstraints(true);
+    const turned = (flipped ? 360 - view.getRotation() : view.getRotation()) % 360;
+    frame.querySelector("[data-zoom=flip]").setAttribute("aria-pressed", String(flipped));
+    part("turned").hidden = !turned && !flipped;
+    part("turned-words").textContent = [turned ? `turned ${turned}°` : "", flipped ? "mirrored" : ""].filter(Boolean).join(", ");
+    viewer.raiseEvent("oriented");
+  }
+  part("turned").addEventListener("click", () => {
+    viewer.raiseEvent("steered");
+    orient({ degrees: 0, flipped: false });
+    viewer.canvas.focus();
+  });
   function by(factor) {
     view.zoomBy(factor);
     view.applyConstraints();
@@ -131,9 +163,16 @@ export function makeStage(place, { onKey = () => false } = {}) {
     viewer.addOverlay({ element: border, location: square });
   }
 
+  /** OpenSeadragon reckons with the turning of the picture, but not with its being mirrored. */
+  function mirrored({ x, y }) {
+    return new OSD.Point(view.getFlip() ? view.getContainerSize().x - x : x, y);
+  }
+
   return {
     viewer, place, frame, width, height, um, zooms, heat, percent, zoomed, isOpen,
     isCut: short < Math.max(width, height),
+    orient,
+    orientation: () => ({ degrees: view.getRotation(), flipped: view.getFlip() }),
     setHeatStrength(share) {
       strength = share;
       if (layer) layer.style.opacity = share;
@@ -141,8 +180,8 @@ export function makeStage(place, { onKey = () => false } = {}) {
     /** The canvas that the picture is painted on. */
     canvas: () => viewer.drawer.canvas,
     /** {x, y} on the stage, in CSS pixels, of {x, y} in the picture's pixels; and back. */
-    toStage: ({ x, y }) => view.imageToViewerElementCoordinates(new OSD.Point(x, y)),
-    toPicture: ({ x, y }) => view.viewerElementToImageCoordinates(new OSD.Point(x, y)),
+    toStage: ({ x, y }) => mirrored(view.imageToViewerElementCoordinates(new OSD.Point(x, y))),
+    toPicture: (point) => view.viewerElementToImageCoordinates(mirrored(point)),
     /** The middle of what is seen, in the picture's pixels. */
     middle: (now = true) => view.viewportToImageCoordinates(view.getCenter(now)),
     /** Show `middle` at `zoom` points of the screen a pixel, at once. */
@@ -152,7 +191,7 @@ export function makeStage(place, { onKey = () => false } = {}) {
     },
     /** Call `listener` whenever what is seen changes, and once the picture is there. */
     onView(listener) {
-      for (const event of ["open", "animation", "resize", "update-viewport"]) viewer.addHandler(event, () => isOpen() && listener());
+      for (const event of ["open", "animation", "resize", "update-viewport", "oriented"]) viewer.addHandler(event, () => isOpen() && listener());
     },
   };
 }

@@ -73,12 +73,15 @@ document.addEventListener("keydown", (event) => {
   else if ((event.key === "+" || event.key === "=") && !inPicture) stage.zooms.in();
   else if ((event.key === "-" || event.key === "−") && !inPicture) stage.zooms.out();
   else if (event.key === "0" && !inPicture) stage.zooms.fit();
+  else if (event.key === "r") stage.zooms.turn();
+  else if (event.key === "f") stage.zooms.flip();
   else if (event.key === "F") stage.zooms.full();
   else if (event.key === "M") measure.toggle();
   else if (event.key === "L") toggleLight();
   else if (event.key === "I") light.invert();
   else if (event.key === "R") light.reset();
   else if (event.key === "C") go("to-compare");
+  else if (event.key === "k") go("turn-key");
   else if (event.key === "u") go("to-case");
   else if (event.key === "h" && find("heat-on")) {
     find("heat-on").checked = !find("heat-on").checked;

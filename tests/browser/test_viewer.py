@@ -219,6 +219,111 @@ def test_light_changes_what_is_seen_and_nothing_else(
     assert stored(portal, pictures["one"]) == before
 
 
+#: What a turn and a mirror do to a way on the screen, x to the right and y downwards.
+TURNED = {"r": lambda x, y: (-y, x), "f": lambda x, y: (-x, y)}
+
+
+def test_turned_and_mirrored_only_for_the_eye(visitor: Visitor, portal: Portal, pictures: dict[str, int]) -> None:
+    before = stored(portal, pictures["marked"])
+    page = opened(visitor("pathologist").go(f"/images/{pictures['marked']}/"))
+
+    def way() -> tuple[float, float]:
+        page.mouse.move(5, 5)
+        (left, top), (right, bottom) = marks(page)
+        return right - left, bottom - top
+
+    def as_long_as(expected: tuple[float, float]) -> None:
+        x, y = way()
+        off = min(abs(x - expected[0]) + abs(y - expected[1]), abs(x + expected[0]) + abs(y + expected[1]))
+        assert off < 3, f"{x}, {y} is not {expected}"
+
+    def scale() -> tuple[str | None, str]:
+        return page.locator("[data-scale-bar]").get_attribute("style"), page.locator("[data-scale-words]").inner_text()
+
+    upright, bar = way(), scale()
+    expected = upright
+    page.keyboard.press("h")
+    page.locator("#heat-opacity").fill("0")  # there, but not over the marks
+    badge = page.locator("[data-turned]")
+    for keys, said in (
+        ("r", "turned 90°"), ("r", "turned 180°"), ("f", "turned 180°, mirrored"), ("r", "turned 270°, mirrored"),
+        ("f", "turned 90°"),
+    ):  # fmt: skip
+        page.keyboard.press(keys)
+        expected = TURNED[keys](*expected)
+        expect(badge).to_contain_text(f"◆ {said}, view only")
+        as_long_as(expected)
+        assert scale() == bar
+        # The heat map lies as the picture does: what turns (240, 100) into the way of the marks turns it, too.
+        a, b, c, d = page.locator(".heat-layer").evaluate(
+            "(map) => { let m = new DOMMatrix(); for (let e = map; e.id !== 'viewer'; e = e.parentElement)"
+            " m = new DOMMatrix(getComputedStyle(e).transform).multiply(m); return [m.a, m.b, m.c, m.d]; }"
+        )
+        zoom = np.hypot(*upright) / np.hypot(*APART)
+        heat = (zoom * (a * APART[0] + c * APART[1]), zoom * (b * APART[0] + d * APART[1]))
+        assert np.hypot(heat[0] - expected[0], heat[1] - expected[1]) < 3, (keys, heat, expected)
+
+    # A length has as many micrometres as upright, and its ends lie on the marks, mirrored too.
+    page.keyboard.press("f")
+    page.keyboard.press("Shift+M")
+    for x, y in marks(page):
+        page.mouse.click(x, y)
+    page.mouse.move(5, 5)
+    expect(page.locator("[data-lengths] li")).to_contain_text("1: 26.0 µm")
+    page.get_by_role("button", name="Delete length 1").click()
+    ends = marks(page)
+    for x, y in ends:
+        page.mouse.click(x, y)
+    circles = page.locator(".measure-sheet circle.kept").evaluate_all(
+        "(all) => all.map((each) => { const box = each.getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; })"
+    )
+    for found, wanted in zip(sorted(circles), sorted(map(list, ends)), strict=True):
+        assert found == pytest.approx(wanted, abs=1.5)
+    page.get_by_role("button", name="Delete length 1").click()
+    page.locator(".openseadragon-canvas").focus()
+    page.keyboard.press("Shift+M")
+    # Dragging takes the picture along, arrows pan as they point, 0 sets it upright.
+    page.keyboard.press("+")
+    page.wait_for_timeout(900)
+    (left, top), _ = marks(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(900)
+    assert marks(page)[0][0] < left - 20
+    assert marks(page)[0][1] == pytest.approx(top, abs=2)
+    page.keyboard.press("0")
+    page.wait_for_timeout(900)
+    expect(badge).to_be_hidden()
+    as_long_as(upright)
+    # By pointer; and the next visit begins upright.
+    page.get_by_role("button", name="Turn by 90°").click()
+    page.get_by_role("button", name="Mirror", exact=True).click()
+    expect(page.get_by_role("button", name="Mirror", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(badge).to_contain_text("turned 270°, mirrored")
+    badge.click()
+    expect(badge).to_be_hidden()
+    page.keyboard.press("r")
+    page.reload()
+    opened(page)
+    expect(badge).to_be_hidden()
+    assert stored(portal, pictures["marked"]) == before
+
+
+def test_two_pictures_turn_together_until_they_are_unlinked(visitor: Visitor, pictures: dict[str, int]) -> None:
+    page = opened(visitor("pathologist").go(f"/images/{pictures['one']}/compare/{pictures['two']}/"))
+    badges = page.locator("[data-turned]")
+    page.keyboard.press("r")
+    for badge in badges.all():
+        expect(badge).to_contain_text("turned 90°")
+    page.get_by_role("button", name="Mirror", exact=True).nth(1).click()
+    for badge in badges.all():
+        expect(badge).to_contain_text("mirrored")
+    page.get_by_label("Move together").uncheck()
+    badges.nth(0).click()
+    expect(badges.nth(0)).to_be_hidden()
+    expect(badges.nth(1)).to_be_visible()
+
+
 def seen(page: Page) -> list[list[float]]:
     """What each stage shows: the middle in the picture's pixels, and points of the screen a pixel."""
     page.wait_for_timeout(900)
