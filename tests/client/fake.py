@@ -79,7 +79,9 @@ class FakePortal:
             return problem(401, "not_authenticated", "This token is unknown, expired or revoked.")
         path = request.url.path
         if path.startswith("/uploads/"):
-            return self._upload(request, path.removeprefix("/uploads/").strip("/"))
+            answer = self._upload(request, path.removeprefix("/uploads/").strip("/"))
+            answer.headers["Tus-Resumable"] = "1.0.0"
+            return answer
         key = request.headers.get("Idempotency-Key")
         if key and key in self._answered:
             return self._answered[key]
@@ -203,7 +205,9 @@ def problem(status: int, code: str, detail: str, **more: Any) -> httpx.Response:
 
 
 def said(status: int, words: str, **headers: str) -> httpx.Response:
-    return httpx.Response(status, text=words, headers={"Content-Type": "text/plain; charset=utf-8", **headers})
+    """A refusal of the tus address."""
+    told = {"Content-Type": "text/plain; charset=utf-8", "Tus-Resumable": "1.0.0", **headers}
+    return httpx.Response(status, text=words, headers=told)
 
 
 def once(fault: Fault) -> Fault:

@@ -147,6 +147,15 @@ def test_a_refusal_is_raised_with_its_words(portal: FakePortal, sender: Sender, 
     assert portal.count("POST", "/uploads/") == 1
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 413])
+def test_what_a_proxy_says_is_no_refusal_of_the_file(
+    portal: FakePortal, sender: Sender, picture: Parcel, status: int
+) -> None:
+    portal.before = once(lambda request: httpx.Response(status, html="<html>of a proxy</html>"))
+    assert sender.send(picture, batch=1).status == "accepted"
+    assert portal.stored() == {picture.name: picture.path.read_bytes()}
+
+
 def test_a_file_that_changes_on_the_way_is_given_up_on_both_sides(
     portal: FakePortal, sender: Sender, picture: Parcel
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from leukolens_client import Client, NotSignedIn, Refused, Result, TimedOut
 from leukolens_client.places import Busy
-from tests.client.fake import URL, FakePortal, cut, said
+from tests.client.fake import URL, FakePortal, cut, problem, said
 
 
 @pytest.fixture
@@ -106,6 +106,15 @@ def test_a_batch_that_is_not_there_any_more_is_opened_anew(portal: FakePortal, c
     portal.before = lambda request: None
     portal.batches.clear()
     assert client.upload([folder]).batch == 1
+    assert len(portal.stored()) == 14
+
+
+def test_a_token_that_only_uploads_goes_on_too(portal: FakePortal, client: Client, folder: Path) -> None:
+    portal.before = cut("POST", "/uploads/")
+    with Client(URL, "ll_right", transport=portal.transport, patience=0.1) as hasty:
+        first = hasty.upload([folder])
+    portal.before = lambda request: problem(403, "permission_denied", "No.") if request.method == "GET" else None
+    assert client.upload([folder]).batch == first.batch
     assert len(portal.stored()) == 14
 
 

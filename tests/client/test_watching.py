@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from leukolens_client import Client, LeukoLensError, NotSignedIn
+from leukolens_client.files import find
 from leukolens_client.places import Busy
 from leukolens_client.watching import Watch, Watcher
 from tests.client.fake import URL, FakePortal, cut, once
@@ -178,6 +179,39 @@ def test_a_server_that_goes_away_is_waited_for(
     watcher.until(lambda: "Back again" in caplog.text, "word of its end")
     assert len(portal.stored()) == 2
     assert caplog.text.count("Nothing is lost") <= 2, "an outage is told, not repeated"
+
+
+@pytest.mark.parametrize("path", ["/uploads/", "/api/v1/batches/"])
+def test_a_proxy_that_is_set_wrongly_loses_no_file(
+    portal: FakePortal, folder: Path, running: Callable[..., Running], caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    wrong = httpx.Response(403, html="<html>Forbidden by the proxy</html>")
+    portal.before = lambda request: wrong if request.url.path == path else None
+    put(folder, "1.jpg")
+    watcher = running()
+    watcher.until(lambda: "403 Forbidden. Nothing is lost" in caplog.text, "word of it")
+    portal.before = lambda request: None
+    watcher.until(lambda: watcher.watcher.ended == {"accepted": 1}, "the file")
+
+
+def test_a_folder_within_that_cannot_be_read_is_told_once(
+    folder: Path, running: Callable[..., Running], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return right(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    put(folder, "locked/1.jpg")
+    put(folder, "2.jpg")
+    watcher = running()
+    watcher.until(lambda: watcher.watcher.ended["accepted"] == 1, "the other file")
+    assert caplog.text.count("A folder cannot be read") == 1
+    with pytest.raises(PermissionError):
+        find([folder])
 
 
 def test_a_file_that_vanishes_is_told_and_no_more(

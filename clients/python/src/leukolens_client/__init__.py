@@ -1,7 +1,7 @@
 """Bring pictures to a LeukoLens portal and take their readings home: as a library, and as the command `leukolens`.
 
 *Research use only – not for diagnostic use.* `Client` is where to begin; what it answers are plain values, what it
-raises has `LeukoLensError` as its base. `watching.Watcher` is what `leukolens watch` runs.
+raises has `LeukoLensError` as its base. `Watcher` is what `leukolens watch` runs.
 """
 
 from leukolens_client._version import __version__
@@ -31,7 +31,8 @@ from leukolens_client.records import (
     Patient,
     Reading,
 )
-from leukolens_client.uploading import Result, Sent
+from leukolens_client.uploading import Result, Sent, Told
+from leukolens_client.watching import Watch, Watcher
 
 __all__ = [
     "RESEARCH_USE_ONLY",
@@ -57,6 +58,9 @@ __all__ = [
     "Sent",
     "Stopped",
     "TimedOut",
+    "Told",
     "Unreachable",
+    "Watch",
+    "Watcher",
     "__version__",
 ]

@@ -25,8 +25,9 @@ class FieldError:
 class Refused(LeukoLensError):
     """The server refused a request, as a problem (RFC 9457).
 
-    `status`: of HTTP. `code`: stable, to branch on. `detail`: the sentence. `errors`: by field. `existing`: id of
-    what stands in the way, where the server names it.
+    `status`: of HTTP. `code`: stable, to branch on; empty where something between here and the portal answered, such
+    as a proxy. `detail`: the sentence. `errors`: by field. `existing`: id of what stands in the way, where the server
+    names it.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -51,13 +51,13 @@ class Found:
 def find(paths: Iterable[str | Path]) -> Found:
     """The files that are meant. A folder stands for all pictures and zips below it, by its own name.
 
-    Raises FileNotFoundError for a path that is not there.
+    Raises FileNotFoundError for a path that is not there, OSError for a folder that cannot be read.
     """
     found, seen = Found(), set[Path]()
     for path in map(Path, paths):
         if path.is_dir():
             top = path.resolve()
-            for each, is_wanted in walk(top):
+            for each, is_wanted in walk(top, _raise):
                 if not is_wanted:
                     found.left_alone += 1
                 elif each not in seen:
@@ -73,11 +73,16 @@ def find(paths: Iterable[str | Path]) -> Found:
     return found
 
 
-def walk(top: Path) -> Iterator[tuple[Path, bool]]:
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def walk(top: Path, cannot_read: Callable[[OSError], None]) -> Iterator[tuple[Path, bool]]:
     """Every file below a folder in the order of its name, and whether it is a picture or a zip. What begins with a
-    dot belongs to the system. Raises OSError where the folder itself cannot be read."""
+    dot belongs to the system. `cannot_read` is told of folders below that cannot be read; OSError is raised where
+    that is the folder itself."""
     os.scandir(top).close()
-    for folder, folders, names in os.walk(top):
+    for folder, folders, names in os.walk(top, onerror=cannot_read):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith((".", "~$")):

@@ -42,12 +42,27 @@ class Busy(LeukoLensError):
 @contextlib.contextmanager
 def only_one(path: Path, message: str) -> Iterator[None]:
     """Hold a lock that ends with this process, however it ends. Raises `Busy` with `message` where another holds it."""
-    with path.open("a+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError:
-            raise Busy(message) from None
-        yield
+    while True:
+        with path.open("a+b") as file:
+            try:
+                _lock(file.fileno())
+            except OSError:
+                raise Busy(message) from None
+            if not _is_at(path, file.fileno()):
+                continue  # whoever held it has just let it go and taken it away
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # Windows keeps it while it is open
+                    path.unlink()
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 if sys.platform == "win32":

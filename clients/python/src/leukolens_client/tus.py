@@ -16,12 +16,13 @@ import httpx
 from leukolens_client.errors import FileChanged, Unreachable
 from leukolens_client.files import Parcel, read_piece
 from leukolens_client.records import Outcome
-from leukolens_client.wire import PASSING, Backoff, Wire, problem, retry_after, why_not
+from leukolens_client.wire import PASSING, Backoff, Wire, is_of_tus, problem, retry_after, why_not
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
 _BODY = "application/offset+octet-stream"
 _SMALLEST, _LARGEST = 64 * 1024, 4 * 1024 * 1024
-#: What may go better another time: a full disk, an error of the server's, a piece that was damaged on the way.
+#: What may go better another time: a full disk, an error of the server's, a piece that was damaged on the way. So may
+#: whatever a proxy says: only the portal refuses a file for good.
 _AGAIN = PASSING | {460, 500, 507, 408, 425}
 _BEGUN_ANEW_AT_MOST = 5
 
@@ -162,14 +163,10 @@ class Sender:
         elif status in (404, 410) and way.url and way.begun < _BEGUN_ANEW_AT_MOST:  # it was given up: begin anew
             way.url, way.offset = "", None
             self.wire.pause(backoff, 0.05, "The server gave this upload up.")
-        elif (
-            status == 413
-            and not answer.headers.get("Content-Type", "").startswith("text/plain")
-            and self.pace.is_too_much()
-        ):
+        elif status == 413 and not is_of_tus(answer) and self.pace.is_too_much():
             way.offset = None  # a proxy before the server takes no body of that size
             self.wire.pause(backoff, 0.05, problem(answer).detail)
-        elif status in _AGAIN:
+        elif status in _AGAIN or not is_of_tus(answer):
             if status == 460:
                 self.pace.broke()
             way.offset = None

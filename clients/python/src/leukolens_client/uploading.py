@@ -63,12 +63,14 @@ class Sent:
 class Told(Protocol):
     """Is told how an upload goes, from several threads."""
 
-    def begun(self, batch: int, files: int, bytes: int) -> None: ...
+    def begun(self, batch: int, files: int, bytes: int) -> None:
+        """So many files are about to go into that batch."""
 
     def moved(self, bytes: int) -> None:
         """So many bytes more are with the server."""
 
-    def ended(self, result: Result) -> None: ...
+    def ended(self, result: Result) -> None:
+        """This is what became of one of them."""
 
 
 @dataclass(slots=True)

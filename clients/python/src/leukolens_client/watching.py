@@ -75,6 +75,7 @@ class Watcher:
     ended: Counter[str] = field(default_factory=Counter)  # files of this run, by outcome
     _waiting: dict[str, _Seen] = field(default_factory=dict)
     _done: dict[str, Look] = field(default_factory=dict)  # spares the journal a question for each file and look
+    _unreadable: set[str] = field(default_factory=set)  # told once
     _opening: Lock = field(default_factory=Lock)
     _ask_again: float = 0.0
     _away: str = ""  # why the folder or the server is not there; told once
@@ -115,8 +116,8 @@ class Watcher:
                 if self._away:
                     logger.info("Back again.")
                     self._away = ""
-            except (Unreachable, OSError) as error:
-                if self.watch.once:
+            except (Unreachable, Refused, OSError) as error:
+                if self.watch.once or (isinstance(error, Refused) and error.code):
                     raise
                 wait = max(self.watch.every, outage.next() or 0.0)  # its patience has no end
                 if str(error) != self._away:
@@ -144,7 +145,7 @@ class Watcher:
         """Files that are finished and were not sent. Raises OSError where the folder is not there."""
         now, present = time.monotonic(), set[str]()
         moved = self.watch.move_to and self.watch.move_to.resolve()
-        for path, is_wanted in walk(folder):
+        for path, is_wanted in walk(folder, self._cannot_read):
             if not is_wanted or (moved and path.is_relative_to(moved)):
                 continue
             name = told_below(folder, path)
@@ -170,6 +171,11 @@ class Watcher:
         for name in self._waiting.keys() - present:
             logger.info("%s is not there any more and was not sent", name)
             del self._waiting[name]
+
+    def _cannot_read(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError) and str(error) not in self._unreadable:
+            self._unreadable.add(str(error))
+            logger.warning("A folder cannot be read, and what is in it is not sent: %s", error)
 
     def _finish(self, path: Path, name: str, look: Look, entry: Entry, journal: Journal) -> None:
         """A file with an outcome: it is not sent again, and moved away if that is wished and it has arrived."""
@@ -239,7 +245,7 @@ class Watcher:
             except NotSignedIn:
                 raise
             except Refused as refused:
-                if refused.status in (403, 412):
+                if refused.status in (403, 412) or not refused.code:
                     raise
                 if refused.status != 404 and refused.code != "batch_full":
                     return Outcome("rejected", "Not accepted", refused.code or str(refused.status), refused.detail,

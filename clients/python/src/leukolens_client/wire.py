@@ -214,19 +214,24 @@ def problem(answer: httpx.Response) -> Refused:
             )  # fmt: skip
         except (ValueError, KeyError, AttributeError, TypeError):
             pass
-    if media.startswith("text/plain") and answer.text.strip():
-        return kind(answer.status_code, answer.headers.get("Upload-Refusal", ""), answer.text.strip()[:500])
+    if is_of_tus(answer):
+        code = answer.headers.get("Upload-Refusal") or _TUS_CODES.get(answer.status_code, "refused")
+        return kind(answer.status_code, code, answer.text.strip()[:500] or _plainly(answer))
     if answer.is_redirect:
         return _no_portal(answer)
-    words = {
-        401: "The token is unknown, expired or revoked.",
-        413: "The proxy before the server takes no body that large.",
-    }
-    return kind(
-        answer.status_code,
-        "",
-        words.get(answer.status_code, f"The server answered {answer.status_code} {answer.reason_phrase}."),
-    )
+    return Refused(answer.status_code, "", _plainly(answer))
+
+
+def is_of_tus(answer: httpx.Response) -> bool:
+    """Whether the portal's tus address said it, and no proxy before it."""
+    return "Tus-Resumable" in answer.headers
+
+
+_TUS_CODES = {401: "not_authenticated", 403: "permission_denied", 404: "not_found"}
+
+
+def _plainly(answer: httpx.Response) -> str:
+    return f"The server answered {answer.status_code} {answer.reason_phrase}."
 
 
 def _no_portal(answer: httpx.Response) -> Refused:
