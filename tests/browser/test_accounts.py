@@ -111,14 +111,18 @@ def test_a_token_is_made_copied_and_revoked(page: Any, cast: Cast) -> None:
     page.goto("/account/tokens/")
     page.get_by_label("Name").fill("scanner-2")
     page.get_by_label("Upload images").check()
+    page.get_by_label("Requests an hour").fill("500")
     page.get_by_role("button", name="Make the token").click()
     token = page.locator("#new-token").inner_text()
     assert token.startswith("ll_")
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == token
+    assert page.get_by_role("cell", name="500/hour").is_visible()
     shot(page, "token-made")
     assert_accessible(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390, "the table scrolls, the page does not"
     page.get_by_role("button", name="Revoke scanner-2").click()
     page.get_by_text("it stopped working now").wait_for()
     assert page.get_by_text(token).count() == 0
