@@ -132,7 +132,7 @@ def by_codes(*, laboratory: Laboratory, texts: Sequence[str], masks: Sequence[Ma
         written += numbers
     found = list({case.pk: case for case in found}.values())
     if len(found) > 1:
-        first, second = found[:2]
+        first, second = sorted(found[:2], key=str)
         return Match(None, "", f"The codes in the picture name two cases, {first} and {second}. Say which one it is.")
     for number in written:
         if found and number.upper() != found[0].accession_number.upper():

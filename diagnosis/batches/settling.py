@@ -173,7 +173,7 @@ def _without_case(file: BatchFile, data: bytes, match: matching.Match, quality: 
         store.save(file.upload, data)
     _end(
         file, State.UNMATCHED, from_state=State.RECEIVED, code=file.code or "unmatched", reason=match.reason,
-        accession=match.accession, flags=list(quality.warnings),
+        accession=match.accession, flags=[] if file.code == codes.LABEL else list(quality.warnings),
     )  # fmt: skip
 
 

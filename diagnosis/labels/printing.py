@@ -22,20 +22,20 @@ from diagnosis.reporting.glyphs import spelled, typefaces, unprintable
 TEMPLATE = Path(__file__).with_name("labels.typ")
 AT_MOST = 1_000  # labels of one document
 #: How a stain is called where there is no room for its name.
-STAINS = {
+STAINS: dict[str, str] = {
     Case.Stain.MAY_GRUNWALD_GIEMSA: "MGG",
     Case.Stain.WRIGHT_GIEMSA: "Wright-Giemsa",
     Case.Stain.WRIGHT: "Wright",
     Case.Stain.GIEMSA: "Giemsa",
     Case.Stain.LEISHMAN: "Leishman",
 }
-OF_CASE = "case"
+OF_CASE, NO_STAIN = "case", "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is printed for each case: `smears` of them from number `first` on (0: their number is not told), each
-    `copies` times. `stain`: a `Case.Stain`, `OF_CASE`, or "" for none. `start`: the position on the first sheet."""
+    `copies` times. `stain`: a `Case.Stain`, `OF_CASE` or `NO_STAIN`. `start`: the position on the first sheet."""
 
     stock: str
     code: str = "qr"
@@ -91,7 +91,7 @@ def _checked(order: Order, cases: int, known: dict[str, Stock]) -> Stock:
         raise LabelRefused("Choose the kind of code.", "code")
     if not (0 <= order.first <= 999 and 1 <= order.smears <= 50 and 1 <= order.copies <= 50):
         raise LabelRefused("At most 50 smears and 50 copies of each are printed, with numbers up to 999.", "smears")
-    if order.stain not in ("", OF_CASE, *Case.Stain.values):
+    if order.stain not in (NO_STAIN, OF_CASE, *Case.Stain.values):
         raise LabelRefused("Choose one of the stains.", "stain")
     if not 1 <= order.start <= stock.per_page:
         raise LabelRefused(f"This sheet has the positions 1 to {stock.per_page}, row by row.", "start")
@@ -104,7 +104,7 @@ def _words(case: Case, order: Order, with_name: bool) -> Iterator[Words]:
     stain = case.stain if order.stain == OF_CASE else order.stain
     for number in range(order.first, order.first + order.smears):
         smear = f"Smear {number}" if order.first else ""
-        beside = tuple(filter(None, (smear, STAINS.get(Case.Stain(stain), "") if stain else "")))
+        beside = tuple(filter(None, (smear, STAINS.get(stain, ""))))
         yield Words(case.accession_number, beside, case.patient.name if with_name else "")
 
 

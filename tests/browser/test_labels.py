@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,9 @@ def test_a_code_in_a_picture_finds_its_case(visitor: Visitor, accession: str, tm
 
 def test_labels_are_chosen_and_printed(visitor: Visitor, portal: Portal, accession: str) -> None:
     case = case_of(portal, accession)
+    second = json.dumps({"accession_number": f"{accession}-B", "patient": {"mrn": f"{accession}-B"}})
+    token = portal.credentials["api_token"]
+    assert portal.request("POST", "/api/v1/cases/", token=token, body=second.encode())[0] == 201
     visit = visitor("technician")
     page = visit.go(f"/cases/{case}/")
     page.get_by_role("link", name="Labels for slides").click()

@@ -136,7 +136,7 @@ def test_a_case_opened_later_is_found_by_the_code_that_was_read(cast: Cast, batc
 
 def test_a_picture_of_a_label_alone_is_not_read_but_waits(cast: Cast, batch: Batch, case: Case) -> None:
     file = bring(cast.technician, batch, "label.jpg", label("S26-0123"))
-    assert (file.state, file.code, file.accession) == ("unmatched", codes.LABEL, "S26-0123")
+    assert (file.state, file.code, file.accession, file.flags) == ("unmatched", codes.LABEL, "S26-0123", [])
     assert file.reason.startswith("This is a picture of the label of S26-0123 and shows no stained cell")
     assert tray.match_again(actor=cast.technician, batch=batch) == 0
     tray.assign(actor=cast.technician, file_ids=[file.pk], accession="S26-0123")  # a person may know better

@@ -156,7 +156,7 @@ def test_a_name_stands_on_labels_only_where_the_laboratory_wants_it(
     monkeypatch.setattr(printing, "lay_out", laid)
     print_labels(actor=cast.technician, cases=[case], order=Order("22x15", stain="wright"))
     save_settings(actor=cast.administrator, seen=0, with_name=True, sheet={})
-    print_labels(actor=cast.technician, cases=[case], order=Order("22x15", first=0, stain=""))
+    print_labels(actor=cast.technician, cases=[case], order=Order("22x15", first=0, stain="none"))
     assert seen == [Words("S26-0123", ("Smear 1", "Wright"), ""), Words("S26-0123", (), "Jane Rendered")]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from diagnosis.labels.layout import CODES
-from diagnosis.labels.printing import OF_CASE
+from diagnosis.labels.printing import NO_STAIN, OF_CASE
 from diagnosis.labels.stock import MEASURES, Stock
 from diagnosis.models import Case
 
@@ -26,9 +26,8 @@ class LabelForm(forms.Form):
     start = _count("First free label of the sheet", 1, 1_600, "Counted row by row from the upper left.")
     code = forms.ChoiceField(label="Code", choices=list(CODES.items()))
     stain = forms.ChoiceField(
-        label="Stain", required=False,
-        choices=[(OF_CASE, "As the case says"), ("", "None on the label"), *Case.Stain.choices],
-    )  # fmt: skip
+        label="Stain", choices=[(OF_CASE, "As the case says"), (NO_STAIN, "None on the label"), *Case.Stain.choices]
+    )
     first = _count("First smear", 0, 999, "0: without a number.")
     smears = _count("Smears of each case", 1, 50)
     copies = _count("Copies of each label", 1, 50)

@@ -43,9 +43,10 @@ def labels(request: PageRequest) -> HttpResponseBase:
             chosen = [case for case in cases if case.pk in ticked]
             done = printing.print_labels(actor=request.actor, cases=chosen, order=order)
         except LabelRefused as refused:
-            problem = str(refused)
             if refused.field in form.fields:
-                form.add_error(refused.field, problem)
+                form.add_error(refused.field, str(refused))
+            else:
+                problem = str(refused)
         else:
             request.session[SESSION] = {name: getattr(order, name) for name in _KEPT} | {"start": done.following}
             return _pdf(done)
