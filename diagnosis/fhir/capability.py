@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from diagnosis.fhir import media, observations, parts, patients, reports
 from diagnosis.fhir.parts import Body
+from diagnosis.fhir.searching import COUNT, COUNT_MAX, SUMMARIES, links
 
 TYPES = (patients, reports, observations, media)
 _DOCUMENTATION = {
@@ -12,11 +13,20 @@ _DOCUMENTATION = {
 }
 
 
+def _along(kind: str) -> Body:
+    """What can come with a search of the type."""
+    along = {
+        "searchInclude": ["*", *map(str, links(kind))] if links(kind) else [],
+        "searchRevInclude": [str(link) for link in links(kind, reverse=True)],
+    }
+    return parts.filled(along)
+
+
 def statement(base: str) -> Body:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-25",
+        "date": "2026-11-29",
         "publisher": "LeukoLens",
         "kind": "instance",
         "software": {"name": "LeukoLens", "version": parts.VERSION},
@@ -44,6 +54,7 @@ def statement(base: str) -> Body:
                         "interaction": [{"code": "read"}, {"code": "search-type"}],
                         "versioning": "versioned",
                         "conditionalRead": "full-support",
+                        **_along(module.TYPE),
                         "searchParam": [
                             {"name": name, "type": param.kind, "documentation": param.says}
                             for name, param in module.PARAMS.items()
@@ -52,6 +63,15 @@ def statement(base: str) -> Body:
                     for module in TYPES
                 ]
                 + [{"type": "Binary", "documentation": "The signed PDF.", "interaction": [{"code": "read"}]}],
+                "searchParam": [
+                    {"name": "_count", "type": "number", "documentation": f"{COUNT} unless told, at most {COUNT_MAX}."},
+                    {
+                        "name": "_elements",
+                        "type": "string",
+                        "documentation": "Names of elements by comma; of reads too.",
+                    },
+                    {"name": "_summary", "type": "token", "documentation": f"{', '.join(SUMMARIES)}; of reads too."},
+                ],
             }
         ],
     }

@@ -26,6 +26,12 @@ MARKER_STATE = f"{_OURS}marker-state"
 IMAGE_KIND = f"{_OURS}image-kind"
 VERDICT = f"{_OURS}verdict"
 NOTICE = f"{_OURS}notice"
+#: The tag of a resource that was asked for in part.
+SUBSETTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+    "display": "Resource encoded in summary mode",
+}
 
 Code = tuple[str, str, str]  # system, code, display
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from accounts.permissions import visible
@@ -30,12 +32,18 @@ PARAMS = {
     "status": Param("token", "Always completed."),
     "type": Param("token", "Always image."),
     "view": Param("token", "field or cell."),
+    "_lastUpdated": Param("date", "When it arrived, or its case was assessed anew."),
 }
 
 
 def read(look: Look, resource_id: str) -> Resource | None:
     found = _visible(look).filter(pk=row_id(resource_id)).first()
     return _resource(look, found) if found else None
+
+
+def several(look: Look, ids: Iterable[str]) -> list[Resource]:
+    found = _visible(look).filter(pk__in=[row_id(one) for one in ids]).order_by("-pk")
+    return [_resource(look, image) for image in found]
 
 
 def search(look: Look, query: Query) -> Page:
@@ -57,6 +65,9 @@ def search(look: Look, query: Query) -> Page:
         found = found if "image" in types else found.none()
     for kinds in query.codes("view", codes.IMAGE_KIND):
         found = found.filter(kind__in=kinds)
+    if "_lastUpdated" in query.given:
+        found = found.annotate(changed=Coalesce("case__assessed_at", "uploaded_at")).exclude(case__in=look.hidden)
+        found = found.filter(query.between("_lastUpdated", "changed"))
     total = found.count()
     rows = list(found.filter(before(query.cursor)).order_by("-pk")[: query.count + 1])
     more = len(rows) > query.count

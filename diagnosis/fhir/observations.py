@@ -39,6 +39,7 @@ PARAMS = {
     "code": Param("token", "What it is about, alone or as system|code."),
     "category": Param("token", "Always laboratory."),
     "date": Param("date", "When it was seen or measured, with eq, ne, gt, lt, ge or le."),
+    "_lastUpdated": Param("date", "When anything in it changed."),
 }
 #: A search names at least one of these, so that it stays within one patient, case or picture.
 NAMED = ("_id", "patient", "subject", "derived-from", "identifier")
@@ -89,6 +90,12 @@ def read(look: Look, resource_id: str) -> Resource | None:
     cases = _cases(look, [resource_id])
     found = next((item for item in of_cases(look, cases) if item.id == resource_id), None)
     return found.resource() if found else None
+
+
+def several(look: Look, ids: Iterable[str]) -> list[Resource]:
+    wanted = set(ids)
+    items = [item for item in of_cases(look, _cases(look, wanted)) if item.id in wanted]
+    return [item.resource() for item in sorted(items, key=lambda item: item.key)]
 
 
 def search(look: Look, query: Query) -> Page:
@@ -161,6 +168,7 @@ def _matches(look: Look, query: Query, item: Item) -> bool:
             for tokens in query.tokens("code")
         )
         and all(any(span.holds(item.at) for span in spans) for spans in query.spans("date"))
+        and all(any(span.holds(item.updated or item.at) for span in spans) for spans in query.spans("_lastUpdated"))
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import CharField, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from accounts.permissions import visible
 from diagnosis.fhir import codes, parts
@@ -20,12 +22,17 @@ PARAMS = {
     "name": Param("string", "Words that begin a part of the name; all must occur."),
     "birthdate": Param("date", "Day, month or year, with eq, ne, gt, lt, ge or le."),
     "gender": Param("token", "female, male, other or unknown."),
+    "_lastUpdated": Param("date", "When the record was opened or changed last."),
 }
 
 
 def read(look: Look, resource_id: str) -> Resource | None:
     found = _visible(look).filter(pk=row_id(resource_id)).first()
     return _resources(look, [found])[0] if found else None
+
+
+def several(look: Look, ids: Iterable[str]) -> list[Resource]:
+    return _resources(look, list(_visible(look).filter(pk__in=[row_id(one) for one in ids]).order_by("-pk")))
 
 
 def search(look: Look, query: Query) -> Page:
@@ -39,6 +46,8 @@ def search(look: Look, query: Query) -> Page:
         if unknown := genders - set(Patient.Sex.values):
             raise Refusal("value", f"gender: {', '.join(sorted(unknown))[:60]} is no code of it.", "gender")
         found = found.filter(sex__in=genders)
+    if "_lastUpdated" in query.given:
+        found = found.annotate(changed=_change()).filter(query.between("_lastUpdated", "changed"))
     total = found.count()
     rows = list(found.filter(before(query.cursor)).order_by("-pk")[: query.count + 1])
     more = len(rows) > query.count
@@ -53,6 +62,13 @@ def _visible(look: Look) -> QuerySet[Patient]:
 def _resources(look: Look, rows: list[Patient]) -> list[Resource]:
     changed = _changed(look, rows)
     return [_resource(look, row, changed.get(f"patient {row.pk}", row.created_at)) for row in rows]
+
+
+def _change() -> Coalesce:
+    """The same as a column."""
+    subject = Concat(Value("patient "), Cast(OuterRef("pk"), CharField()))
+    events = AuditEvent.objects.filter(laboratory=OuterRef("laboratory"), case=None, subject=subject).order_by()
+    return Coalesce(Subquery(events.values("subject").annotate(last=Max("at")).values("last")), "created_at")
 
 
 def _changed(look: Look, rows: list[Patient]) -> dict[str, datetime]:

@@ -6,6 +6,7 @@ amendment is open, the signed version stands; before the first signature the sta
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -57,6 +58,10 @@ OPEN = {
 def read(look: Look, resource_id: str) -> Resource | None:
     found = list(_visible(look).filter(pk=row_id(resource_id)))
     return _resources(look, found)[0] if found else None
+
+
+def several(look: Look, ids: Iterable[str]) -> list[Resource]:
+    return _resources(look, list(_visible(look).filter(pk__in=[row_id(one) for one in ids]).order_by("-pk")))
 
 
 def search(look: Look, query: Query) -> Page:

@@ -7,7 +7,7 @@ A filter that a server drops in silence gives a client more than it asked for, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from diagnosis.fhir.parts import Body, Resource
 COUNT, COUNT_MAX = 20, 100
 Kind = Literal["token", "reference", "date", "string"]
 _CONTROL = {"_format": "token", "_pretty": "token"}
+_REDUCING = ("_elements", "_summary")
 _ID = re.compile(r"[1-9][0-9]{0,17}\Z")
 _MOMENT = re.compile(
     r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?\Z"
@@ -35,6 +36,37 @@ class Param:
 
     kind: Kind
     says: str
+
+
+#: By type: its parameters that are references, and what they refer to. `*` of an `_include` is all of them.
+LINKS: dict[str, dict[str, str]] = {
+    "Patient": {},
+    "DiagnosticReport": {"subject": "Patient", "patient": "Patient", "result": "Observation", "media": "Media"},
+    "Observation": {"subject": "Patient", "patient": "Patient", "derived-from": "Media"},
+    "Media": {"subject": "Patient", "patient": "Patient"},
+}
+SUMMARIES = ("true", "false", "text", "data", "count")
+_ELEMENT = re.compile(r"[a-z][A-Za-z]{0,60}(\[x\])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """References of resources of type `source` by `param` to those of type `target`; of one kind with `subject`."""
+
+    source: str
+    param: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.param}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """How much of each resource is wanted: `elements` where any are named, else `summary` where one is."""
+
+    elements: frozenset[str] = frozenset()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +116,9 @@ class Query:
     given: dict[str, list[str]] = field(default_factory=dict)
     count: int = COUNT
     cursor: str = ""
+    includes: tuple[Link, ...] = ()
+    revincludes: tuple[Link, ...] = ()
+    reduced: Reduced = Reduced()
 
     def tokens(self, name: str) -> list[list[tuple[str | None, str]]]:
         """Per occurrence, what may match: (system, code); a system of None was not named, "" means "has none"."""
@@ -135,10 +170,18 @@ class Page:
     cursor: str = ""
 
 
-def understood(sent: QueryDict, params: Mapping[str, Param], *, lenient: bool) -> Query:
-    """The search that `sent` asks for. Raises `Refusal` for what is not understood, unless it may be left out."""
+def links(kind: str, *, reverse: bool = False) -> list[Link]:
+    """What `_include` (or, `reverse`, `_revinclude`) may name where resources of type `kind` are searched."""
+    found = [Link(source, param, target) for source, ones in LINKS.items() for param, target in ones.items()]
+    return [link for link in found if (link.target if reverse else link.source) == kind]
+
+
+def understood(kind: str, sent: QueryDict, params: Mapping[str, Param], *, lenient: bool) -> Query:
+    """The search for resources of type `kind` that `sent` asks for. Raises `Refusal` for what is not understood,
+    unless it may be left out."""
     given: dict[str, list[str]] = {}
     count, cursor = COUNT, ""
+    along: dict[str, tuple[Link, ...]] = {}
     for name, values in sent.lists():
         if any("\x00" in str(value) for value in values):
             raise Refusal("value", f"{name}: this is no text.", name)
@@ -146,21 +189,75 @@ def understood(sent: QueryDict, params: Mapping[str, Param], *, lenient: bool) -
             count = _count(str(values[-1]))
         elif name == "_cursor":
             cursor = str(values[-1])
+        elif name in ("_include", "_revinclude"):
+            along[name] = _along(kind, name, [str(value) for value in values if value], lenient)
+        elif name in _REDUCING:
+            continue  # see `reduced`
         elif name in params:
             given[name] = [str(value) for value in values if value != ""]
         elif name not in _CONTROL and not lenient:
             raise Refusal(
                 "not-supported",
                 f"The search parameter {name[:60]!r} is not supported here. These are: {', '.join(sorted(params))}, "
-                "_count. Send “Prefer: handling=lenient” to have it left out.",
+                "_count, _include, _revinclude, _elements, _summary. Send “Prefer: handling=lenient” to have it left "
+                "out.",
                 name,
             )
-    return Query({name: values for name, values in given.items() if values}, count, cursor)
+    given = {name: values for name, values in given.items() if values}
+    return Query(
+        given, count, cursor, along.get("_include", ()), along.get("_revinclude", ()), reduced(sent, lenient=lenient)
+    )
 
 
-def bundle(address: str, query: Query, page: Page) -> Body:
-    """A searchset; `address` is the type's own, without parameters."""
+def reduced(sent: QueryDict, *, lenient: bool) -> Reduced:
+    """What `_elements` and `_summary` ask for, of a read and of a search alike. Raises `Refusal`."""
+    names = frozenset(part for value in sent.getlist("_elements") for part in str(value).split(",") if part)
+    summary = str(sent.getlist("_summary")[-1]) if sent.getlist("_summary") else ""
+    wrong = ""
+    if not all(_ELEMENT.match(name) for name in names):
+        wrong = "_elements: names of elements by comma, such as id,status,issued."
+    elif summary and summary not in SUMMARIES:
+        wrong = f"_summary: one of {', '.join(SUMMARIES)}."
+    elif names and summary not in ("", "false"):
+        wrong = "_elements and _summary exclude one another."
+    if not wrong:
+        return Reduced(names, summary)
+    if lenient:
+        return Reduced()
+    raise Refusal("value", wrong, wrong.partition(":")[0] if ":" in wrong else "_elements")
+
+
+def _along(kind: str, name: str, values: list[str], lenient: bool) -> tuple[Link, ...]:
+    possible = links(kind, reverse=name == "_revinclude")
+    found: list[Link] = []
+    for value in values:
+        named = [
+            link
+            for link in possible
+            if value in (str(link), f"{link}:{link.target}", f"{link.source}:*")
+            or (value == "*" and name == "_include")
+        ]
+        if not named and not lenient:
+            known = ", ".join(map(str, possible)) or "nothing"
+            raise Refusal(
+                "not-supported", f"{name}={value[:60]} is not supported here. What can come along: {known}.", name
+            )
+        found += named
+    return tuple(dict.fromkeys(found))
+
+
+def bundle(
+    address: str, query: Query, page: Page, along: Iterable[Resource] = (), said: Iterable[Body] = (),
+    *, shown: Callable[[Resource], Body] = Resource.to_dict,
+) -> Body:  # fmt: skip
+    """A searchset; `address` is the type's own, without parameters. `along`: what comes with the matches; `said`:
+    entries about the search; `shown`: how a resource is sent."""
     asked: list[tuple[str, Any]] = [(name, value) for name, values in query.given.items() for value in values]
+    asked += [("_include", link) for link in query.includes] + [("_revinclude", link) for link in query.revincludes]
+    if query.reduced.elements:
+        asked.append(("_elements", ",".join(sorted(query.reduced.elements))))
+    if query.reduced.summary:
+        asked.append(("_summary", query.reduced.summary))
     asked.append(("_count", query.count))
     links = [{"relation": "self", "url": _link(address, asked, query.cursor)}]
     if query.cursor:
@@ -168,16 +265,18 @@ def bundle(address: str, query: Query, page: Page) -> Body:
     if page.cursor:
         links.append({"relation": "next", "url": _link(address, asked, page.cursor)})
     body: Body = {"resourceType": "Bundle", "type": "searchset", "total": page.total, "link": links}
-    if page.resources:
-        root = address.rpartition("/")[0]
-        body["entry"] = [
-            {
-                "fullUrl": f"{root}/{resource.body['resourceType']}/{resource.body['id']}",
-                "resource": resource.to_dict(),
-                "search": {"mode": "match"},
-            }
-            for resource in page.resources
-        ]
+    root = address.rpartition("/")[0]
+    entries = [
+        {
+            "fullUrl": f"{root}/{resource.body['resourceType']}/{resource.body['id']}",
+            "resource": shown(resource),
+            "search": {"mode": mode},
+        }
+        for mode, resources in (("match", page.resources), ("include", along))
+        for resource in resources
+    ]
+    if entries := [*entries, *said]:
+        body["entry"] = entries
     return body
 
 

@@ -24,10 +24,10 @@ from rest_framework.views import APIView
 
 from accounts.permissions import Action, Actor
 from diagnosis import audit, blinding
-from diagnosis.fhir import capability, patients, reports
+from diagnosis.fhir import capability, including, patients, reports
 from diagnosis.fhir.outcome import operation_outcome
 from diagnosis.fhir.parts import Look, Resource
-from diagnosis.fhir.searching import bundle, understood
+from diagnosis.fhir.searching import bundle, reduced, understood
 from diagnosis.models import Case
 
 _JSON = {"json", "application/json", "application/fhir+json", "text/json"}
@@ -75,6 +75,11 @@ class Door(APIView):
         hidden = blinding.open_questions(actor).values_list("case", flat=True)
         return Look(actor, self.base, frozenset(hidden))
 
+    @property
+    def lenient(self) -> bool:
+        """`Prefer: handling=lenient`; without it, or with `handling=strict`, what is not understood is refused."""
+        return "handling=lenient" in self.request.headers.get("Prefer", "").replace(" ", "").lower()
+
     def get_exception_handler(self) -> Callable[..., Response]:
         return operation_outcome
 
@@ -115,8 +120,9 @@ class ReadView(Door):
         found: Resource | None = self.module.read(self.look, resource_id)
         if found is None:
             raise Http404
+        shown = including.narrowed(found, reduced(request.query_params, lenient=self.lenient))
         self.noted([found.case])
-        return self.conditional(f'W/"{found.version}"', found.updated, partial(Response, found.to_dict()))
+        return self.conditional(f'W/"{found.version}"', found.updated, partial(Response, shown))
 
 
 class SearchView(Door):
@@ -126,11 +132,14 @@ class SearchView(Door):
         return self.answer(request.query_params)
 
     def answer(self, sent: QueryDict) -> HttpResponseBase:
-        lenient = "handling=lenient" in self.request.headers.get("Prefer", "").replace(" ", "")
-        query = understood(sent, self.module.PARAMS, lenient=lenient)
-        page = self.module.search(self.look, query)
-        self.noted(resource.case for resource in page.resources)
-        return Response(bundle(f"{self.base}/{self.module.TYPE}", query, page))
+        query = understood(self.module.TYPE, sent, self.module.PARAMS, lenient=self.lenient)
+        look = self.look
+        page = self.module.search(look, including.shortened(query))
+        along, is_cut = including.brought_along(look, query, page.resources)
+        self.noted(resource.case for resource in (*page.resources, *along))
+        said = [including.too_many()] if is_cut else []
+        shown = partial(including.narrowed, reduced=query.reduced)
+        return Response(bundle(f"{self.base}/{self.module.TYPE}", query, page, along, said, shown=shown))
 
 
 class SearchFormView(SearchView):
