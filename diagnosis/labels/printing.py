@@ -13,7 +13,7 @@ from django.db import transaction
 
 from accounts.permissions import Action, Actor, require
 from diagnosis import audit
-from diagnosis.labels.layout import CODES, Drawing, LabelRefused, Line, Words, lay_out
+from diagnosis.labels.layout import CODES, DOT, Drawing, LabelRefused, Line, Words, lay_out
 from diagnosis.labels.settings import settings_of
 from diagnosis.labels.stock import Stock, stocks
 from diagnosis.models import Case
@@ -127,7 +127,7 @@ def compile_labels(
         page, position = divmod(at, stock.per_page)
         while len(sheets) <= page:
             sheets.append([])
-        x, y = stock.place(position)
+        x, y = (round(edge / DOT) * DOT for edge in stock.place(position))  # bars begin on a dot
         sheets[-1].append(
             {
                 "x": x,
