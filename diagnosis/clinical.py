@@ -39,11 +39,13 @@ class ClinicalError(ValueError):
 
 
 class ClinicalConflict(Exception):  # noqa: N818 - what the person is told, not only what went wrong
-    """Somebody saved other clinical data meanwhile. `current`: those that stand."""
+    """Other clinical data stand than the person saw. `current`: those that stand, revision 0 where none do."""
 
     def __init__(self, current: ClinicalData) -> None:
         super().__init__(
             f"{current.updated_by} saved other clinical data meanwhile. Compare both versions and save again."
+            if current.revision
+            else "No clinical data have been entered here yet, so none can be changed. Look at the case again."
         )
         self.current = current
 

@@ -44,6 +44,13 @@ def test_what_is_refused(technician: APIClient, case: Case) -> None:
     assert ClinicalData.objects.get(case=case).revision == 1
 
 
+def test_a_revision_that_never_was(technician: APIClient, case: Case) -> None:
+    never = technician.patch(f"/api/v1/cases/{case.pk}/clinical/", {"expected_revision": 3, "wbc": 4})
+    assert (never.status_code, never.json()["code"], never.json()["revision"]) == (409, "changed_meanwhile", 0)
+    assert "No clinical data have been entered here yet" in never.json()["detail"]
+    assert not ClinicalData.objects.exists()
+
+
 def test_the_request_is_changed(technician: APIClient, case: Case) -> None:
     url = f"/api/v1/cases/{case.pk}/"
     answer = technician.patch(url, {"priority": "urgent", "requester_email": "vogt@ward.example"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import itertools
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +14,12 @@ import pytest
 import schemathesis
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -149,3 +154,86 @@ def test_no_answer_breaks_the_schema(case: schemathesis.Case, somebody: dict[str
     if case.media_type == "multipart/form-data" and (picture := next(_pictures)) % 3 == 0:
         case.body = {"file": hostile.jpeg(seed=picture % 15)}  # chance alone never draws a picture
     case.call_and_validate(headers={"Authorization": f"Bearer {somebody['token']}"}, checks=CHECKS)
+
+
+#: So long the walk over the API may take, in seconds of this process.
+WALK_WITHIN = 60
+#: Whose answers name something new, and what paths call it.
+OPENS = {"create_case": "case_id", "open_batch": "batch_id", "create_webhook": "webhook_id", "upload_image": "image_id"}
+#: What opens something; chance alone hardly ever writes a body that does.
+BODIES: dict[str, dict[str, Any]] = {
+    "create_case": {"accession_number": "WALK-{}", "patient": {"mrn": "M-1"}},
+    "open_batch": {"name": "Walk {}"},
+    "create_webhook": {"name": "LIS {}", "url": "https://lis.example/told", "topics": ["report.signed"]},
+}
+
+
+def test_no_walk_from_answer_to_answer_breaks_the_schema(somebody: dict[str, object]) -> None:
+    """Requests that rest on the answers before them, by the links of the schema: opened, filled, changed, removed.
+
+    Each walk begins with the same rows. What is wrong is gathered, so that nothing is walked again to make it smaller.
+    """
+    walkable = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application)
+    walkable.config.generation.update(modes=[GenerationMode.POSITIVE], with_security_parameters=False)
+    wrong, asked, rested = list[str](), collections.Counter[str](), collections.Counter[str]()
+    began = time.process_time()
+
+    class Walk(walkable.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            super().setup()
+            self.made: set[tuple[str, object]] = set()
+            self.turn = itertools.count()
+            self.apart = transaction.atomic()
+            self.apart.__enter__()
+
+        def teardown(self) -> None:
+            transaction.set_rollback(True)
+            self.apart.__exit__(None, None, None)
+            super().teardown()
+
+        def before_call(self, case: schemathesis.Case) -> None:
+            for name, value in (case.path_parameters or {}).items():
+                if (name, value) in self.made:
+                    rested[name] += 1
+                else:
+                    case.path_parameters[name] = somebody[name]
+            turn, operation = next(self.turn), case.operation.definition.raw["operationId"]
+            if case.media_type == "multipart/form-data":
+                case.body = {"file": hostile.jpeg(seed=turn % 15)}
+            if turn % 4 == 0:  # one of four as it was drawn
+                return
+            if operation in BODIES:
+                first, *rest = BODIES[operation].items()
+                case.body = {first[0]: first[1].format(turn), **dict(rest)}
+            for parameters in (case.headers, case.query):
+                for name in ("Idempotency-Key", "If-Match", "fields", "cursor", "page"):
+                    (parameters or {}).pop(name, None)
+
+        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+            return {"headers": {"Authorization": f"Bearer {somebody['token']}"}}
+
+        def validate_response(self, response: Any, case: schemathesis.Case, *_: Any, **__: Any) -> None:
+            operation = case.operation.definition.raw["operationId"]
+            asked[operation] += 1
+            if response.status_code == 201 and operation in OPENS:
+                self.made.add((OPENS[operation], response.json()["id"]))
+            try:
+                case.validate_response(response, checks=CHECKS)
+            except FailureGroup as found:
+                wrong.extend(f"{operation}: {each}" for each in found.exceptions)
+
+    run_state_machine_as_test(
+        Walk,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=16,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert wrong == []
+    assert time.process_time() - began < WALK_WITHIN
+    assert len(asked) > 20, asked
+    assert sum(rested.values()) > 20, "hardly any request rested on an answer before it"
