@@ -79,8 +79,8 @@ def own_sheet(sheet: Mapping[str, Any]) -> Stock:
     width, height = float(sheet["width"]), float(sheet["height"])
     left, top, across, down = (float(sheet[name]) for name in ("left", "top", "across", "down"))
     for name, count in (("columns", columns), ("rows", rows)):
-        if not 1 <= count <= 40:
-            raise StockError("A sheet has 1 to 40 of them.", name)
+        if not 1 <= count <= 40 or count != sheet[name]:
+            raise StockError("A sheet has 1 to 40 of them, as a whole number.", name)
     for name, size in (("width", width), ("height", height)):
         if not 8 <= size <= 210:
             raise StockError("A label measures 8 to 210 mm.", name)

@@ -204,6 +204,7 @@ def test_settings_are_the_administrators_and_nobody_overwrites(cast: Cast) -> No
     [
         ({"columns": 0}, "columns"),
         ({"rows": 41}, "rows"),
+        ({"columns": 2.5}, "columns"),
         ({"width": 3}, "width"),
         ({"across": 60}, "across"),
         ({"left": 30}, "left"),
