@@ -86,6 +86,8 @@ class Door(APIView):
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         answer.headers.setdefault("Cache-Control", "private, no-cache")
+        if quota := getattr(self, "quota", None):  # what the throttle counted
+            quota.tell(answer)
         return answer
 
     def noted(self, cases: Iterable[Case | None]) -> None:

@@ -44,6 +44,11 @@ def test_every_answer_tells_what_is_left(technician: APIClient, case: Case) -> N
     assert "RateLimit" not in nobody
 
 
+def test_fhir_counts_and_tells_the_same(technician: APIClient) -> None:
+    told = [technician.get(path)["RateLimit"] for path in ("/api/v1/me/", "/fhir/R4/Patient", "/fhir/R4/Patient/0")]
+    assert told == [f'"token";r={left};t=3000' for left in (5999, 5998, 5997)]
+
+
 def test_a_token_of_its_own_rate(technician: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     ApiToken.objects.update(requests_per_hour=3)
     answers = [technician.get("/api/v1/me/") for _ in range(5)]
