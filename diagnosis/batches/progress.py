@@ -150,6 +150,11 @@ def accepted_images(batch: Batch) -> QuerySet[WithAnnotations[SmearImage, _Marks
     )
 
 
+def unreadable(batch: Batch) -> QuerySet[WithAnnotations[SmearImage, _Marks]]:
+    """The images that this batch brought and no network could read, with nothing left to try."""
+    return accepted_images(batch).filter(is_failed=True, is_running=False, is_queued=False)
+
+
 def _readings(batch: Batch) -> dict[str, int]:
     """Images of the batch: failed, running, queued, unread (nobody was asked), all. One with work left waits, whatever
     else failed."""

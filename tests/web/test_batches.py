@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from diagnosis import queue
 from diagnosis.batches import opening
 from diagnosis.models import Batch, BatchFile, Case, SmearImage
 from tests.cast import Cast
@@ -146,3 +147,20 @@ def test_pages_ask_the_same_however_many_files_there_are(
         client.get("/batches/")
     with django_assert_max_num_queries(12):
         client.get("/tray/")
+
+
+def test_what_could_not_be_read_is_named_with_its_reason(client: Client, batch: Batch) -> None:
+    make_release("field")
+    make_release("cell")
+    send(client, batch, *((f"S26-0123 {n}.jpg", jpeg(seed=n)) for n in range(3)))
+    assert "Not readable <span" not in client.get(f"/batches/{batch.pk}/").content.decode()
+    claimed = queue.claim(worker="w", limit=1)
+    queue.fail(batch_token=claimed.token, analysis_ids=[claimed.analyses[0].pk], error="Torn apart.", final=True)
+    name = claimed.analyses[0].image.original_name
+    page = client.get(f"/batches/{batch.pk}/?show=failed").content.decode()
+    assert "Could not be read: Torn apart." in page
+    assert [f"S26-0123 {n}.jpg" for n in range(3) if f">S26-0123 {n}.jpg</a>" in page] == [name]
+    assert 'id="tab-failed" href="?show=failed" aria-current="true">Not readable <span class="num">1</span>' in page
+    assert "Could not be read" in client.get(f"/batches/{batch.pk}/live/").content.decode()
+    client.post(f"/batches/{batch.pk}/retry/")
+    assert "Could not be read" not in client.get(f"/batches/{batch.pk}/").content.decode()

@@ -17,13 +17,14 @@ from django.views.decorators.http import conditional_page, require_http_methods,
 
 from accounts.doors import PageRequest, page
 from accounts.permissions import Action
-from diagnosis.batches import arriving, manifest, matching, opening, progress, tray
+from diagnosis.batches import arriving, manifest, matching, opening, outcomes, progress, tray
 from diagnosis.models import Batch, BatchFile
 from diagnosis.web.batches.forms import BatchForm, RulesForm
 
 POLL = 1_500  # ms between looks while something moves
 CALM_POLL = 15_000  # and otherwise: a colleague may bring files too
 PER_PAGE = 100
+FAILED = "failed"  # accepted, and no network could read it; a tab of its own where there are any
 SHOWN = {
     "": "All",
     "needs": "Needs you",
@@ -223,7 +224,7 @@ def _page(request: PageRequest, batch: Batch, *, status: int = 200, **more: Any)
 
 def _context(request: PageRequest, batch: Batch) -> dict[str, Any]:
     show = request.GET.get("show", "")
-    show = show if show in SHOWN or show in BatchFile.State.values else ""
+    show = show if show in SHOWN or show in BatchFile.State.values or show == FAILED else ""
     at = progress.progress(batch)
     number = {
         "": at.files,
@@ -232,11 +233,19 @@ def _context(request: PageRequest, batch: Batch) -> dict[str, Any]:
         "accepted": at.accepted,
         "duplicate": at.duplicate,
     }
+    tabs = [(key, title, number[key]) for key, title in SHOWN.items()]
+    if at.failed or show == FAILED:
+        tabs.insert(2, (FAILED, "Not readable", at.failed))
+    files = opening.files(batch, show=show)
+    if show == FAILED:
+        files = files.filter(image__in=progress.unreadable(batch).values("pk"))
+    shown = Paginator(files, PER_PAGE).get_page(request.GET.get("page"))
     return {
         "batch": batch,
         "at": at,
         "show": show,
-        "tabs": [(key, title, number[key]) for key, title in SHOWN.items()],
-        "shown": Paginator(opening.files(batch, show=show), PER_PAGE).get_page(request.GET.get("page")),
+        "tabs": tabs,
+        "shown": shown,
+        "rows": outcomes.outcomes(list(shown)),
         "poll": POLL if at.is_moving else CALM_POLL,
     }
