@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zxingcpp
 from django.core.exceptions import PermissionDenied
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from diagnosis.labels import choosing, printing
 from diagnosis.labels.layout import DOT, Drawing, LabelRefused, Line, Words, lay_out
@@ -18,6 +18,7 @@ from diagnosis.labels.printing import Order, compile_labels, print_labels
 from diagnosis.labels.settings import SettingsChanged, save_settings, settings_of
 from diagnosis.labels.stock import MEASURES, ROLLS, Stock, StockError, own_sheet, stocks
 from diagnosis.models import AuditEvent, Case
+from mlcore.codes import read_codes
 from tests.cast import Cast
 from tests.diagnosis.test_report_pdf import HOSTILE, raw
 
@@ -62,6 +63,16 @@ def test_a_printed_label_says_its_accession_to_a_scanner(stock: str, code: str, 
     kinds = {"qr": ["QRCode"], "code128": ["Code128"], "both": ["QRCode", "Code128"]}[code]
     assert said(page) == [(kind, accession) for kind in kinds]
     assert page.size == tuple(round(side / DOT) for side in BY_KEY[stock].page)
+
+
+@pytest.mark.parametrize(("stock", "code"), [("22x15", "qr"), ("25x10", "qr"), ("38x21", "code128"), ("24x24", "both")])
+def test_a_printed_label_that_is_photographed_leads_back_to_its_number(stock: str, code: str) -> None:
+    (page,) = pictures(BY_KEY[stock], code, Words("S26-0123", ("Smear 1", "MGG")))
+    bench = Image.new("L", (1_000, 800), 190)
+    seen = page.resize((page.width * 2, page.height * 2)).rotate(4, expand=True, fillcolor=190)
+    bench.paste(seen, (40, 60))
+    bench = bench.filter(ImageFilter.GaussianBlur(1.5))
+    assert [each.text for each in read_codes(np.asarray(bench.convert("RGB")))] == ["S26-0123"]
 
 
 def test_a_label_leaves_quiet_zones_and_room() -> None:
