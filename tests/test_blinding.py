@@ -44,6 +44,8 @@ MORE_PAGES = [
 MORE_API = [
     "/api/v1/cases/?status=reviewed", "/api/v1/cases/?flag=promyelocytes", "/api/v1/cases/?search=APL",
     "/api/v1/cases/?ordering=-malignant", "/api/v1/cases/?ordering=status", "/api/v1/cases/{case}/reports/1/",
+    "/api/v1/cases/?cursor=&status=reviewed", "/api/v1/cases/?cursor=&fields=id,status,malignant",
+    "/api/v1/cases/{case}/?fields=status,assessment,images.decision", "/api/v1/cases/{case}/history/?cursor=",
     "/fhir/R4/Observation?patient={patient}", "/fhir/R4/DiagnosticReport?patient={patient}",
 ]  # fmt: skip
 
