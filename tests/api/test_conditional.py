@@ -21,7 +21,7 @@ from tests.cast import Cast, make_cast
 from tests.permissions_table import API
 from tests.smears import make_image
 from tests.test_blinding import Desk, desk, others_go_on
-from tests.test_permissions import World, world
+from tests.test_permissions import World, sent, world
 
 __all__ = ["desk", "world"]
 pytestmark = pytest.mark.django_db
@@ -110,6 +110,21 @@ def test_nobody_overwrites_what_a_colleague_changed(
     header = f'"other", W/{pathologist.get(url)["ETag"]}'  # as a proxy that packs makes of it
     assert pathologist.patch(url, late, headers={"If-Match": header}).status_code == 200
     assert pathologist.patch(url, {**late, **mine}, headers={"If-Match": "*"}).status_code in {200, 409}
+
+
+@pytest.mark.parametrize("name", [name for name in API if name.startswith("api:") and "PATCH" in API[name].lines])
+def test_every_change_is_guarded(world: World, name: str) -> None:
+    expected = dict(zip(world.bearers, API[name].lines["PATCH"].split(), strict=False))
+    role = next(role for role in ("technician", "administrator") if expected[role] == "200")
+    client, path = world.bearers[role], world.path(name)
+
+    def change(etag: str) -> Any:
+        return client.patch(path, **sent(world, name, "PATCH"), headers={"If-Match": etag})
+
+    assert_problem(change('"other"'), 412, "changed_meanwhile")
+    done = change(client.get(path)["ETag"])
+    assert done.status_code == 200, done.content
+    assert done["ETag"] == client.get(path)["ETag"]
 
 
 def test_every_change_can_be_guarded() -> None:
