@@ -97,6 +97,15 @@ def test_changing_pausing_and_removing(administrator: APIClient, listener: Recei
     assert administrator.get(URL).json()["count"] == 0
 
 
+def test_nobody_covers_what_another_changed(administrator: APIClient, listener: Receiver) -> None:
+    url = f"{URL}{made(administrator, listener)['id']}/"
+    seen = administrator.get(url)["ETag"]
+    assert administrator.patch(url, {"name": "Mine"}, headers={"If-Match": seen}).status_code == 200
+    late = administrator.patch(url, {"name": "Theirs"}, headers={"If-Match": seen})
+    assert_problem(late, 412, "changed_meanwhile")
+    assert administrator.get(url).json()["name"] == "Mine"
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -106,6 +106,7 @@ class WebhookView(WebhookDoor):
         "DELETE": Action.MANAGE_WEBHOOKS,
     }
     shape = WebhookSerializer
+    queryset = WebhookEndpoint.objects.none()
     http_method_names = [*Door.http_method_names, "delete"]
 
     @extend_schema(
