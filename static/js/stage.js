@@ -87,7 +87,7 @@ export function makeStage(place, { onKey = () => false } = {}) {
     view.setRotation(((degrees % 360) + 360) % 360, true);
     view.setFlip(flipped);
     view.applyConstraints(true);
-    const turned = (flipped ? 360 - view.getRotation() : view.getRotation()) % 360;
+    const turned = view.getRotation(); // as the words say it: first turned, then mirrored
     frame.querySelector("[data-zoom=flip]").setAttribute("aria-pressed", String(flipped));
     part("turned").hidden = !turned && !flipped;
     part("turned-words").textContent = [turned ? `turned ${turned}°` : "", flipped ? "mirrored" : ""].filter(Boolean).join(", ");

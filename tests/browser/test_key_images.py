@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, PHONE, Visitor
+from tests.browser.conftest import PATIENCE, PHONE, WIDE, Visitor
 from tests.browser.test_every_page import examine
 from tests.browser.test_gallery import opened, seeded, tile
 from tests.portal import Portal
@@ -93,9 +93,12 @@ def test_what_a_line_rests_on_is_shown_in_the_gallery(visitor: Visitor, seeded: 
 
 
 def test_the_menu_of_a_phone(visitor: Visitor, portal: Portal) -> None:
-    visit = visitor("pathologist", viewport=PHONE, has_touch=True)
+    visit = visitor("pathologist", viewport=WIDE, has_touch=True)
     page = visit.go("/")
     menu = page.get_by_role("navigation", name="Main")
+    expect(menu).to_be_visible()
+    expect(page.get_by_role("button", name="Menu")).to_be_hidden()
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     expect(menu).to_be_hidden()
     page.get_by_role("button", name="Menu").tap()
     expect(menu).to_be_visible()

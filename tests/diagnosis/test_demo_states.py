@@ -120,7 +120,7 @@ def test_the_weeks_behind_are_in_the_figures(demo: None) -> None:
         assert times == sorted(times)
         assert audit.verify(case=each) == []
     assert not Analysis.objects.filter(image__case__in=past, finished_at__gt=now - timedelta(hours=20)).exists()
-    assert not Notice.objects.filter(case__in=past, read_at=None).exists()
+    assert not Notice.objects.filter(case__in=past).exists()
     laboratory = Laboratory.objects.get(slug="demo")
     period = dashboard.Period(30, now)
     assert dashboard.flow(laboratory=laboratory, period=period).now.reports == 6 + 3
