@@ -33,6 +33,13 @@ class MomentFilter(django_filters.IsoDateTimeFilter):
     field_class = MomentField
 
 
+class SeveralFilter(django_filters.MultipleChoiceFilter):
+    """Of a column of the row itself: no row comes twice, so none is sorted out at the cost of reading them all."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(distinct=False, **kwargs)
+
+
 class StableOrdering(django_filters.OrderingFilter):
     """Ties are broken by id, so that no row falls between two pages."""
 
@@ -45,7 +52,7 @@ class StableOrdering(django_filters.OrderingFilter):
 
 
 class CaseFilter(django_filters.FilterSet):
-    status = django_filters.MultipleChoiceFilter(choices=Case.Status.choices, help_text="One or several.")
+    status = SeveralFilter(choices=Case.Status.choices, help_text="One or several.")
     priority = django_filters.ChoiceFilter(choices=Case.Priority.choices)
     specimen = django_filters.ChoiceFilter(choices=Case.Specimen.choices)
     accession_number = django_filters.CharFilter(lookup_expr="iexact", help_text="The whole number, in any case.")
@@ -136,8 +143,8 @@ class BatchFileFilter(django_filters.FilterSet):
 
 
 class DeliveryFilter(django_filters.FilterSet):
-    state = django_filters.MultipleChoiceFilter(choices=WebhookDelivery.State.choices, help_text="One or several.")
-    topic = django_filters.MultipleChoiceFilter(
+    state = SeveralFilter(choices=WebhookDelivery.State.choices, help_text="One or several.")
+    topic = SeveralFilter(
         choices=[*((name, topic.says) for name, topic in TOPICS.items()), (PING, "A test")], help_text="One or several."
     )
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte", help_text="At or after, ISO 8601.")

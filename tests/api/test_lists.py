@@ -156,14 +156,14 @@ def test_what_is_added_or_gone_meanwhile_moves_nothing(technician: APIClient, ca
 def test_a_cursor_counts_and_skips_nothing(technician: APIClient, cast: Cast) -> None:
     for _ in range(4):
         cast.case()
-    first = technician.get("/api/v1/cases/", {"cursor": "", "page_size": 2}).json()
+    first = technician.get("/api/v1/cases/", {"cursor": "", "page_size": 2, "status": ["received", "ready"]}).json()
     with CaptureQueriesContext(connection) as queries:
         assert technician.get(first["next"]).status_code == 200
     (asked,) = [query["sql"] for query in queries if 'FROM "diagnosis_case"' in query["sql"]]
     assert 'ORDER BY "diagnosis_case"."id" DESC LIMIT 3' in asked
     assert '"diagnosis_case"."id" <' in asked
-    assert "OFFSET" not in asked
-    assert "COUNT(" not in asked
+    for dear in ("OFFSET", "COUNT(", "DISTINCT"):
+        assert dear not in asked
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "LTE", "MS41", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "\x00", "é"])
