@@ -1,13 +1,13 @@
 #!/bin/sh
 # Makes the four networks that ship, with their reports. Every step resumes: run it again after a stop or a kill.
 #   CELLS=cells/manifest.csv FIELDS=fields/manifest.csv sh scripts/train_models.sh
-# An hour on two cores, with half of ONLY in each of two shells: ONLY="cell-mobilenet field-mobilenet" and
-# ONLY="cell-cnn field-cnn", then both once more for the reports. What it gave is told in docs/models.md.
+# Four to five hours of one core. On two cores run it in two shells: ONLY="cell-mobilenet" and
+# ONLY="field-mobilenet field-cnn cell-cnn", then once more without ONLY for the reports. What it gave is told in docs/models.md.
 set -eu
 BIN=${BIN:-.venv/bin}
 RUNS=${RUNS:-var/train}
 BUNDLES=${BUNDLES:-mlcore/bundles}
-VERSION=${VERSION:-2.0.0}
+VERSION=${VERSION:-2.1.0}
 : "${CELLS:?the manifest of single cells}" "${FIELDS:?the manifest of microscope fields}"
 CELL_TERMS="Johns Hopkins, Sidhom et al., npj Precision Oncology 2021 (DeepAPL discovery cohort); copyright line only, no licence granted: research use"
 FIELD_TERMS="Taleqani Hospital, Tehran, Aria / Ghaderzadeh et al. 2021-22; research use, the authors ask not to redistribute the images"
@@ -18,42 +18,38 @@ export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000
 mlcore() { "$BIN/python" -m mlcore "$@"; }
 wanted() { case " ${ONLY:-$1} " in *" $1 "*) ;; *) return 1 ;; esac }
 
-# cell NETWORK SETTINGS…: with the settings that the networks of this size are known to like.
-cell() {
-  name=cell-$1
+# make NAME MANIFEST GROUP TERMS SEARCH SETTINGS: search for settings, cross-validate them, learn every group by them.
+make() {
+  name=$1 manifest=$2 group=$3 terms=$4 search=$5 settings=$6
   wanted "$name" || return 0
-  of="--task cell --network $1 --manifest $CELLS --group patient_id --out $RUNS/$name"
-  shift
+  of="--task ${name%-*} --network ${name#*-} --manifest $manifest --group $group"
+  case " $settings " in *" --bfloat16 "*) search="$search --bfloat16" ;; esac
   # shellcheck disable=SC2086
-  mlcore train $of "$@" --batch 32 --augmentation 0.9 --tempering 0.6 --terms "$CELL_TERMS" --to "$BUNDLES/$name" \
+  mlcore tune $of $search --out "$RUNS/search-$name"
+  # shellcheck disable=SC2086
+  mlcore validate $of $settings --batch 32 --augmentation 1 --label-smoothing 0.03 --terms "$terms" \
+    --from-study "$RUNS/search-$name" --out "$RUNS/validated-$name"
+  # shellcheck disable=SC2086
+  mlcore train $of --terms "$terms" --validated "$RUNS/validated-$name" --out "$RUNS/$name" --to "$BUNDLES/$name" \
     --version "$VERSION"
 }
 
-# field NETWORK EPOCHS SEARCH-EPOCHS OPTION…: with the settings that a search finds best.
-field() {
-  name=field-$1 network=$1 epochs=$2 short=$3
-  wanted "$name" || return 0
-  shift 3
-  of="--task field --network $network --manifest $FIELDS --group block $*"
-  # shellcheck disable=SC2086
-  mlcore tune $of --epochs "$short" --size 64 --share 1 --minutes 2 --out "$RUNS/search-$name"
-  # shellcheck disable=SC2086
-  mlcore train $of --epochs "$epochs" --batch 32 --augmentation 0.5 --from-study "$RUNS/search-$name" \
-    --terms "$FIELD_TERMS" --out "$RUNS/$name" --to "$BUNDLES/$name" --version "$VERSION"
-}
+cells() { make "$1" "$CELLS" patient_id "$CELL_TERMS" "--epochs 3 --size 64 --share 0.3 --minutes 6" "$2 --tempering 0.6"; }
+fields() { make "$1" "$FIELDS" block "$FIELD_TERMS" "--epochs 3 --size 64 --share 1 --minutes 2" "$2"; }
 
-cell mobilenet --epochs 10 --small-size 128
-cell cnn --epochs 24 --bfloat16
-field mobilenet 15 3
-field cnn 36 4 --bfloat16
+cells cell-mobilenet "--epochs 7"
+fields field-mobilenet "--epochs 12"
+fields field-cnn "--epochs 30 --bfloat16"
+cells cell-cnn "--epochs 11 --bfloat16"
 
-# report NAME OTHER MANIFEST GROUP: needs both networks of the task.
+# report NAME OTHER MANIFEST GROUP: beside the other network of the task, once that one is cross-validated too.
 report() {
-  [ -f "$RUNS/$1/checkpoint.pt" ] && [ -f "$RUNS/$2/checkpoint.pt" ] || return 0
-  study=$([ ! -f "$RUNS/search-$1/study.json" ] || echo "--study $RUNS/search-$1")
+  [ -f "$BUNDLES/$1/card.json" ] && [ -f "$RUNS/validated-$1/validation.json" ] || return 0
+  beside=
+  [ ! -f "$RUNS/validated-$2/validation.json" ] || beside="--sibling $BUNDLES/$2 --sibling-validated $RUNS/validated-$2"
   # shellcheck disable=SC2086
-  mlcore evaluate $study --bundle "$BUNDLES/$1" --sibling "$BUNDLES/$2" --manifest "$3" --group "$4" \
-    --held-out "$RUNS/$1" --out "$RUNS/report-$1"
+  mlcore report --bundle "$BUNDLES/$1" --validated "$RUNS/validated-$1" $beside --study "$RUNS/search-$1" \
+    --manifest "$3" --group "$4" --out "$RUNS/report-$1"
 }
 
 report cell-mobilenet cell-cnn "$CELLS" patient_id
