@@ -68,7 +68,9 @@ def portal_rate(portal: Portal, files: list[bytes]) -> float:
             raise RuntimeError(f"an upload failed: {status} {answer}")
 
     def done() -> bool:
-        progress = portal.get(f"/api/v1/cases/{case['id']}/", token)[1]["assessment"].get("progress", {})
+        progress = portal.get(f"/api/v1/cases/{case['id']}/?fields=assessment", token)[1]["assessment"].get(
+            "progress", {}
+        )
         return bool(progress.get("done", 0) + progress.get("failed", 0) >= len(files))
 
     began = time.perf_counter()

@@ -39,6 +39,10 @@ class Sparse(_Base):
         if self.shape is not None and request.method in {"GET", "HEAD"} and PARAMETER in request.query_params:
             self._wanted = wanted(request.query_params.getlist(PARAMETER), known(self.shape))
 
+    def asks(self, member: str) -> bool:
+        """Whether a member is wanted at all, so that what costs much is not made to be left out."""
+        return self._wanted is None or member in self._wanted
+
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self._wanted is not None and isinstance(response, Response) and response.status_code == 200:

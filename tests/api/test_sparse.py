@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
@@ -53,6 +55,19 @@ def test_of_each_of_a_list(technician: APIClient, case: Case, image: int) -> Non
     assert set(detail) == {"assessment", "images", "research_use_only"}
     assert detail["images"] == [{"reading": {"label": "blast"}}]
     assert set(detail["assessment"]) == {"statement"}
+
+
+def test_images_of_a_case_that_nobody_asked_for_are_not_looked_up(
+    technician: APIClient, case: Case, image: int
+) -> None:
+    def looked_up(**asked: str) -> bool:
+        with CaptureQueriesContext(connection) as queries:
+            assert technician.get(f"/api/v1/cases/{case.pk}/", asked).status_code == 200
+        return any('FROM "diagnosis_analysis"' in query["sql"] for query in queries)
+
+    assert looked_up()
+    assert looked_up(fields="status,images.id")
+    assert not looked_up(fields="status,assessment")
 
 
 def test_what_is_not_there_yet_stays_null(technician: APIClient, case: Case) -> None:

@@ -58,7 +58,7 @@ class CaseDoor(Door):
         )
 
     def answer(self, case: Case, status: int = 200) -> Response:
-        images = list(case.images.order_by("id")[:IMAGES_WITHIN_CASE])
+        images = list(case.images.order_by("id")[:IMAGES_WITHIN_CASE]) if self.asks("images") else []
         context = {**self.get_serializer_context(), "images": worklist.rows(images, blinded=case.blinded)}
         return Response(CaseDetailSerializer(case, context=context).data, status=status)
 
