@@ -77,7 +77,8 @@ class Stage:
 
     def wait_until_settled(self, seconds: float = 150.0) -> None:
         def settled() -> bool:
-            return not (self.states()["queued"] or self.states()["running"])
+            now = self.states()  # at one moment: between two looks a batch may be handed back
+            return not (now["queued"] or now["running"])
 
         self.portal.wait_for(settled, "nothing to be queued or running", seconds)
 
