@@ -44,8 +44,8 @@ def main() -> int:
             [sys.executable, "-m", "tests.servers", "--", *PYTEST, "-n", "2", *in_process, *STEPS],
             why_no_servers,
         ),
-        ("faults: real workers, PostgreSQL, Redis", [*PYTEST, "-m", "served", "tests"], why_no_servers),
-        ("pages in Chromium", [*PYTEST, "-m", "browser", "tests"], why_no_browser),
+        ("faults: real workers, PostgreSQL, Redis", [*PYTEST, "-n", "2", "-m", "served", "tests"], why_no_servers),
+        ("pages in Chromium", [*PYTEST, "-n", "2", "-m", "browser", "tests"], why_no_browser),
     ]
     results = []
     for name, command, why_not in stages:
