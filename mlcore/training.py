@@ -42,8 +42,8 @@ class Settings:
 
     Pictures grow from `small_size` pixels to the network's own size over the first `growing` share of the epochs: small
     ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
-    `tempering` draws class c in proportion to n_c ** tempering; `augmentation` widens or narrows all random changes;
-    `rendered_share` of the samples are rendered pictures.
+    `tempering` draws class c in proportion to n_c ** tempering, which `prior_shift` takes back afterwards;
+    `augmentation` widens or narrows all random changes; `rendered_share` of the samples are rendered pictures.
     """
 
     task: str
@@ -96,8 +96,8 @@ def fit(
     """Train and return the checkpoint's path, `out/checkpoint.pt`.
 
     The rate falls to nothing by the last epoch, whose weights are the result: no epoch is chosen by its figures.
-    `watched` pictures are only looked at, for the curves; `after_epoch` hears their logits (N, C) and may raise to give
-    up.
+    `watched` pictures are only looked at, for the curves; `after_epoch` hears their logits (N, C), with the classes as
+    often as the data hold them, and may raise to give up.
     Each epoch draws all of its random numbers from (seed, epoch), so an epoch that was cut off is run again alike.
     Raises TrainingStopped on SIGINT or SIGTERM and ResumeError when `resume` meets a checkpoint of another run.
     """
@@ -114,12 +114,18 @@ def fit(
     steps = max(len(train.labels) // settings.batch, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps * settings.epochs, pct_start=0.2)
     checkpoint = out / "checkpoint.pt"
-    identity = {"settings": asdict(settings), "classes": list(classes), "data": data_digest}
+    counts = np.bincount(train.labels, minlength=len(classes))
+    identity = {
+        "settings": asdict(settings),
+        "classes": list(classes),
+        "data": data_digest,
+        "counts": counts.tolist(),
+    }
     history: History = []
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
         for key, value in identity.items():
-            if saved[key] != value:
+            if saved.get(key) != value:
                 raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -135,7 +141,7 @@ def fit(
                 epoch, settings, network, optimizer, schedule, preprocessing, train, rendered, steps, asked, bar
             )
             if watched is not None:
-                logits, _ = predict(network, watched.squares, preprocessing)
+                logits = predict(network, watched.squares, preprocessing)[0] + prior_shift(counts, settings.tempering)
                 sides["validation"] = _curve_figures(logits, watched.labels, len(classes))
                 bar.set_postfix({f"held-out {name}": f"{sides['validation'][name]:.3f}" for name in ("loss", "recall")})
             bar.close()
@@ -165,9 +171,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def network_of(checkpoint: dict[str, Any]) -> PooledNetwork:
-    """The network of a checkpoint, on the machine's device."""
-    network = build(checkpoint["settings"]["network"], len(checkpoint["classes"]))
+    """The network of a checkpoint, on the machine's device, with the classes as often as the data hold them."""
+    settings = checkpoint["settings"]
+    network = build(settings["network"], len(checkpoint["classes"]))
     network.load_state_dict(checkpoint["network"])
+    with torch.no_grad():
+        network.head.bias += prior_shift(np.array(checkpoint["counts"]), settings["tempering"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.to(device).to(memory_format=torch.channels_last)
 
@@ -184,6 +193,16 @@ def predict(network: PooledNetwork, squares: np.ndarray, preprocessing: Preproce
         logits.append(answer.logits.float().cpu())
         embeddings.append(answer.embedding.float().cpu())
     return torch.cat(logits), torch.cat(embeddings)
+
+
+def prior_shift(counts: np.ndarray, tempering: float) -> Tensor:
+    """(C,) to add to the logits of a network that was shown class c as often as n_c ** tempering, `counts` being n.
+
+    By Bayes' rule its probabilities are those of a world with that many; n_c / n_c ** tempering times them, as shares,
+    are those of the world that the data come from (Saerens, Latinne and Decaestecker 2002, doi
+    10.1162/089976602753284446). A class that is not there was never learnt and is left where it is.
+    """
+    return torch.from_numpy((1 - tempering) * np.log(np.maximum(counts, 1))).float()
 
 
 def sampling_weights(labels: np.ndarray, classes: int, tempering: float) -> np.ndarray:

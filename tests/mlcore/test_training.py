@@ -21,7 +21,9 @@ from mlcore.training import (
     TrainingStopped,
     fit,
     load_checkpoint,
+    network_of,
     predict,
+    prior_shift,
     sampling_weights,
 )
 
@@ -179,6 +181,44 @@ def test_tempering_goes_from_as_they_come_to_all_alike() -> None:
     assert share[1.0] == pytest.approx(0.1)
     assert share[0.5] == pytest.approx(0.25)
     assert share[0.0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("tempering", [0.0, 0.6, 1.0])
+def test_the_shift_takes_the_sampling_back(tempering: float) -> None:
+    """A reader that is right about the pictures as they were drawn is made right about them as they are."""
+    labels = np.repeat([0, 1, 2], [700, 240, 60])
+    likelihood = torch.tensor([[0.2, 0.7, 0.4], [0.5, 0.1, 0.3]])  # of two pictures under each class
+    drawn = torch.from_numpy(
+        np.array([sampling_weights(labels, 3, tempering)[labels == kind].sum() for kind in range(3)])
+    ).float()
+    logits = (likelihood * drawn).log() + 5
+    true = likelihood * torch.tensor([0.7, 0.24, 0.06])
+    shifted = (logits + prior_shift(np.array([700, 240, 60]), tempering)).softmax(1)
+    torch.testing.assert_close(shifted, true / true.sum(1, keepdim=True))
+
+
+def test_a_class_that_is_missing_keeps_its_place() -> None:
+    assert prior_shift(np.array([0, 1, 100]), 0.5).tolist() == pytest.approx([0, 0, np.log(10)])
+
+
+def test_held_out_logits_are_those_of_the_network_that_is_kept(tmp_path: Path) -> None:
+    """What the search judges and the curves show expects the classes as the finished network does."""
+    rng = np.random.default_rng(7)
+    labels = np.array([0] * 16 + [1] * 4 + [2] * 3 + [3])
+    uneven = Samples(rng.integers(0, 255, (24, 32, 32, 3)).astype(np.uint8), labels)
+    heard: list[torch.Tensor] = []
+    settings = replace(SETTINGS, epochs=1, tempering=0.0)
+    checkpoint = load_checkpoint(
+        fit(
+            settings, CLASSES, SMALL, uneven, samples(2), None, tmp_path,
+            data_digest="d", after_epoch=lambda epoch, logits: heard.append(logits),
+        )
+    )  # fmt: skip
+    network = network_of(checkpoint)
+    logits, _ = predict(network, samples(2).squares, SMALL)
+    torch.testing.assert_close(heard[-1], logits)
+    lifted = network.head.bias - checkpoint["network"]["head.bias"]
+    torch.testing.assert_close(lifted, torch.tensor([16.0, 4.0, 3.0, 1.0]).log())
 
 
 def test_rendered_pictures_have_their_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
