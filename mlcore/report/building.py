@@ -25,7 +25,7 @@ from mlcore.report.headline import (
     trade_offs,
 )
 from mlcore.report.paper import paper
-from mlcore.report.patients import blast_share, patients
+from mlcore.report.patients import apart, patients
 from mlcore.report.prose import counted
 from mlcore.report.use import calibration, decision_curve, risk_coverage, rule
 
@@ -101,7 +101,10 @@ def build(
             "operating": operating(own, chosen, prevalences),
             **classes(evidence),
             "patients": entries,
-            "blast_share": blast_share(entries, resampling, own) if entries and evidence.task == "cell" else None,
+            **{
+                share: apart(share, entries, resampling, own) if entries and evidence.task == "cell" else None
+                for share in ("blast_share", "pattern_share")
+            },
             "folds": folds or None,
             "folds_summary": folds_summary or None,
             "search": search,

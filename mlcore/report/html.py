@@ -82,7 +82,7 @@ def render(report: Mapping[str, Any]) -> str:
     if report.get("format") != FORMAT:
         raise ReportError(f"this is a report of format {report.get('format')!r}; make it again with this version")
     known_identity = {"siblings": [], **(report.get("identity") or {})}
-    parts = (*MISSING, "networks", "blast_share", "differences", "folds_summary")
+    parts = (*MISSING, "networks", "blast_share", "pattern_share", "differences", "folds_summary")
     known = dict.fromkeys(parts) | dict(report) | {"identity": known_identity}
     try:
         return _environment().get_template("report.html").render(_context(known))

@@ -20,8 +20,9 @@ def patients(evidence: Evidence) -> list[dict[str, Any]]:
 
     Cells are counted by their leading class, as at the microscope: the blast share is that of the nucleated cells
     (platelets and smudge cells are not counted, promyelocytes apart), with its exact binomial interval (Clopper and
-    Pearson 1934), which speaks of the cells that were counted and not of errors of reading. For fields the share is
-    that of pictures at or above the frozen threshold.
+    Pearson 1934), which speaks of the cells that were counted and not of errors of reading. The pattern share counts
+    the promyelocytes with the blasts, as in acute promyelocytic leukaemia. For fields the share is that of pictures at
+    or above the frozen threshold.
     """
     found = []
     called = evidence.score >= (0.5 if evidence.threshold is None else evidence.threshold)
@@ -34,12 +35,14 @@ def patients(evidence: Evidence) -> list[dict[str, Any]]:
             counted, read = names[evidence.labels[rows]], names[every_told[rows]]
             entry["nucleated"] = int((~np.isin(counted, list(NOT_NUCLEATED))).sum())
             entry["blast_share"] = _share(counted, read, "blast")
+            entry["pattern_share"] = _share(counted, read, "blast", "promyelocyte")
             entry["promyelocyte_share"] = _share(counted, read, "promyelocyte")
             entry["decision"] = {side: _reaches(entry["blast_share"][side]) for side in ("labelled", "predicted")}
         else:
             count = len(rows)
             entry["nucleated"] = None
             entry["blast_share"] = None
+            entry["pattern_share"] = None
             entry["malignant_share"] = {
                 "labelled": malignant["labelled"] / count,
                 **_exact(malignant["predicted"], count),
@@ -48,13 +51,13 @@ def patients(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
-def _share(labelled: np.ndarray, told: np.ndarray, name: str) -> dict[str, Any]:
-    """The share of one class among the nucleated cells, of cells labelled so and of cells told so."""
+def _share(labelled: np.ndarray, told: np.ndarray, *names: str) -> dict[str, Any]:
+    """The share of some classes among the nucleated cells, of cells labelled so and of cells told so."""
     nucleated = labelled[~np.isin(labelled, list(NOT_NUCLEATED))]
     read = told[~np.isin(told, list(NOT_NUCLEATED))]
     return {
-        "labelled": float((nucleated == name).mean()) if len(nucleated) else None,
-        **_exact(int((read == name).sum()), len(read)),
+        "labelled": float(np.isin(nucleated, names).mean()) if len(nucleated) else None,
+        **_exact(int(np.isin(read, names).sum()), len(read)),
     }
 
 
@@ -70,16 +73,17 @@ def _reaches(share: float | None) -> bool | None:
     return None if share is None else share >= LINE
 
 
-def blast_share(entries: list[dict[str, Any]], resampling: Resampling, measured: Measured) -> dict[str, Any]:
-    """How far the predicted blast share is from the labelled one, over patients; resampled like everything else.
+def apart(share: str, entries: list[dict[str, Any]], resampling: Resampling, measured: Measured) -> dict[str, Any]:
+    """How far the predicted share is from the labelled one, over patients; resampled like everything else.
 
     `resampling` must number the groups in the order of `entries`, as `Resampling.of` does.
     """
-    known = np.array([_both(entry["blast_share"]) for entry in entries])
+    known = np.array([_both(entry[share]) for entry in entries])
     counts = resampling.counts * known
-    shares = [entry["blast_share"] for entry in entries]
-    labelled = np.array([share["labelled"] if ok else 0.0 for share, ok in zip(shares, known, strict=True)])
-    predicted = np.array([share["predicted"] if ok else 0.0 for share, ok in zip(shares, known, strict=True)])
+    labelled, predicted = (
+        np.array([entry[share][side] if ok else 0.0 for entry, ok in zip(entries, known, strict=True)])
+        for side in ("labelled", "predicted")
+    )
     agree = (labelled >= LINE) == (predicted >= LINE)
     found: dict[str, Any] = {"patients": int(known.sum()), "line": LINE}
     per_patient = {

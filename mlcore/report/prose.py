@@ -96,6 +96,11 @@ def _quality(report: Mapping[str, Any]) -> list[str]:
                 f"The blast share of a {noun} is off by {100 * error['value']:.1f} percentage points on average "
                 f"({counted(share['patients'], noun)}); on the side of the 20 % line it agrees for {ranged(agree)}."
             )
+            if with_promyelocytes := (report["pattern_share"] or {}).get("mean_absolute_error"):
+                found.append(
+                    "Where promyelocytes count as blasts, as in acute promyelocytic leukaemia, it is off by "
+                    f"{100 * with_promyelocytes['value']:.1f}."
+                )
     return found
 
 

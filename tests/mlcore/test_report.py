@@ -104,6 +104,21 @@ def test_patients_count_the_blasts_of_nucleated_cells_with_exact_intervals() -> 
     # Clopper and Pearson's interval of 4 in 20, as R's binom.test gives it.
     assert (share["low"], share["high"]) == pytest.approx((0.0573340, 0.4366140), abs=1e-6)
     assert entry["decision"] == {"labelled": True, "predicted": True}
+    assert entry["pattern_share"] == share
+
+
+def test_the_pattern_share_counts_promyelocytes_with_the_blasts() -> None:
+    """A promyelocyte that is called a blast is an error of the one share and none of the other."""
+    promyelocyte = TASKS["cell"].index("promyelocyte")
+    of = evidence(40, labels=np.array([BLAST] * 5 + [promyelocyte] * 5 + [LYMPHOCYTE] * 30), groups=1)
+    told = np.zeros_like(of.probabilities)
+    told[np.arange(40), [BLAST] * 9 + [promyelocyte] + [LYMPHOCYTE] * 30] = 1
+    report = made(replace(of, probabilities=told))
+    (entry,) = report["patients"]
+    assert [entry[share]["labelled"] for share in ("blast_share", "pattern_share")] == [0.125, 0.25]
+    assert [entry[share]["predicted"] for share in ("blast_share", "pattern_share")] == [0.225, 0.25]
+    assert report["blast_share"]["mean_absolute_error"]["value"] == pytest.approx(0.1)
+    assert report["pattern_share"]["mean_absolute_error"]["value"] == 0
 
 
 def test_a_group_without_nucleated_cells_has_no_share_and_does_no_harm() -> None:

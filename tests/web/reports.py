@@ -44,6 +44,7 @@ def field_report() -> dict[str, Any]:
                 "malignant": {"labelled": 20 if number > 5 else 0, "predicted": called},
                 "nucleated": None,
                 "blast_share": None,
+                "pattern_share": None,
                 "malignant_share": share,
             }
         )
@@ -78,6 +79,7 @@ def field_report() -> dict[str, Any]:
     return report | {
         "patients": blocks,
         "blast_share": None,
+        "pattern_share": None,
         "malignant_auroc": interval(0.9995, 0.0004),
         "accuracy": interval(0.9937, 0.006),
     }

@@ -85,6 +85,7 @@ def test_report_of_cells_is_told_to_a_pathologist(client: Client, released: Call
     assert "Not assessable: basophil, eosinophil, plasma cell and platelet" in said
     assert "Poor pictures: malignant AUROC falls most by larger scale" in said
     assert "another microscope (64 %)" in said
+    assert "with promyelocytes which count as blasts in acute promyelocytic leukaemia 3.7 points" in said
     assert parts(page) == [
         "figures", "operating", "classes", "confusion", "patients", "calibration", "use", "robustness", "novelty",
         "maps", "folds", "curves", "paper", "card",

@@ -211,6 +211,7 @@ def patients(report: Report) -> dict[str, Any] | None:
         "what": "blasts" if of_blasts else "malignant pictures",
         "of_cells": report["identity"].get("task") == "cell",
         "error": shown(of_blasts.get("mean_absolute_error"), points),
+        "error_of_pattern": shown((report.get("pattern_share") or {}).get("mean_absolute_error"), points),
         "bias": shown(of_blasts.get("bias"), points),
         "agreement": shown(of_blasts.get("agreement_20"), share),
         "lines": [
