@@ -1,10 +1,11 @@
-"""What a person asked to be trained, the material it needs, and the lock that keeps two processes apart."""
+"""What a person asked to be trained, the material it needs, and the locks that keep two processes apart."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,10 +42,7 @@ class Experiment:
         """Raises ResumeError when `out` holds a run with other settings."""
         if (out / "run.json").exists() and Experiment.load(out).settings != self.settings:
             raise ResumeError(f"{out} holds a run with other settings; use another --out or the same options")
-        out.mkdir(parents=True, exist_ok=True)
-        beside = out / "run.tmp"
-        beside.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        beside.replace(out / "run.json")
+        save_text(out / "run.json", json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, out: Path) -> Experiment:
@@ -56,17 +54,28 @@ class Experiment:
             raise ResumeError(f"{out} holds a run of another version of this program; use another --out") from error
 
 
+def save_text(path: Path, text: str) -> None:
+    """Written beside and moved over, under a name of this process's own: others may write the same at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside.write_text(text)
+    beside.replace(path)
+
+
 class RunHeldError(RuntimeError):
     """Another process is training in the same folder."""
 
 
 @contextmanager
-def hold(out: Path) -> Iterator[None]:
-    """The folder of a run for one process alone: two would overwrite each other's checkpoints. Raises RunHeldError."""
+def hold(out: Path, *, alone: bool = True, wait: bool = False) -> Iterator[None]:
+    """The folder of a run for this process: two would overwrite each other's checkpoints.
+
+    Not `alone`, it is shared with others that ask for it so. Raises RunHeldError, or waits for the others with `wait`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as busy:
             raise RunHeldError(f"another process is training in {out}; wait for it or choose another --out") from busy
         yield

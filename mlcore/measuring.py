@@ -17,7 +17,7 @@ from mlcore.experiment import Material, rendered_samples
 from mlcore.networks import PooledNetwork
 from mlcore.preprocessing import BY_TASK, Preprocessing
 from mlcore.training import Samples, load_checkpoint, network_of, predict
-from mlcore.validation import fold_folder, read_summary, save_arrays
+from mlcore.validation import HELD_OUT, fold_folder, read_summary, save_arrays, shared_out
 
 KNOWN = 1600  # training pictures that a novelty score is fitted on
 CORRUPTED = 120  # held-out pictures of every fold that each corruption is tried on
@@ -65,22 +65,23 @@ class Measured:
 
 
 def measure(material: Material, run: Path, *, foreign: Path | None = None) -> Measured:
-    """Measure every fold of a finished validation that is not measured yet.
+    """Measure every fold of a finished validation that is not measured yet, shared like its training.
 
     `foreign`: a CSV of boxes on fields of another microscope (outliers.foreign), for the novelty score.
     """
     summary = read_summary(run)
     task, seed = summary["settings"]["task"], summary["settings"]["seed"]
-    todo = [fold["fold"] for fold in summary["folds"] if not (fold_folder(run, fold["fold"]) / MEASURED).exists()]
-    if todo:
-        everything = material.samples(material.rows, task)
-        rendered = rendered_samples(task) if summary["settings"]["rendered_share"] else None
-        others = np.empty((0,)) if foreign is None else outliers.foreign(foreign, BY_TASK[task].size, task)
-    for number in todo:
+    numbers = [fold["fold"] for fold in summary["folds"]]
+    if all((fold_folder(run, number) / MEASURED).exists() for number in numbers):
+        return Measured.load(run)
+    everything = material.samples(material.rows, task)
+    rendered = rendered_samples(task) if summary["settings"]["rendered_share"] else None
+    others = np.empty((0,)) if foreign is None else outliers.foreign(foreign, BY_TASK[task].size, task)
+    for number in shared_out(run, numbers, MEASURED):
         folder = fold_folder(run, number)
         print(f"measuring fold {number} of {len(summary['folds'])}", flush=True)
         network = network_of(load_checkpoint(folder / "checkpoint.pt"))
-        with np.load(folder / "held-out.npz") as kept:
+        with np.load(folder / HELD_OUT) as kept:
             held_out, embeddings = kept["rows"], kept["embeddings"]
         rng = np.random.default_rng([seed, number])
         preprocessing = BY_TASK[task]

@@ -143,7 +143,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     from mlcore.validation import validate
 
     experiment = _settled(_experiment(arguments), arguments)
-    with hold(arguments.out):
+    with hold(arguments.out, alone=False):  # the folds are held one by one
         material = Material.gather(experiment, arguments.cache)
         try:
             validate(experiment, material, arguments.out, count=arguments.folds)

@@ -1,14 +1,14 @@
 """Cross-validation by group: every picture is read once by a network that never saw its group.
 
 `RUN/fold-1 … fold-5` each hold a checkpoint, its curves and `held-out.npz`; `RUN/out-of-fold.npz` holds all together.
-A run that was killed goes on from the last whole epoch of the fold at hand.
+A run that was killed goes on from the last whole epoch of the fold at hand. Started twice, it shares the folds.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from mlcore import datasets
 from mlcore.bundle import TASKS
 from mlcore.calibration import Crossed, cross_calibrate
 from mlcore.datasets import Split
-from mlcore.experiment import Experiment, Material, rendered_samples
+from mlcore.experiment import Experiment, Material, RunHeldError, hold, rendered_samples, save_text
 from mlcore.pace import Pace
 from mlcore.preprocessing import BY_TASK
 from mlcore.training import Samples, fit, load_checkpoint, network_of, predict
 
-OUT_OF_FOLD, SUMMARY = "out-of-fold.npz", "validation.json"
+OUT_OF_FOLD, SUMMARY, HELD_OUT = "out-of-fold.npz", "validation.json", "held-out.npz"
 WATCHED = 800  # held-out pictures that a fold's curves are drawn from; its figures use all of them
 
 
@@ -62,8 +62,9 @@ def validate(experiment: Experiment, material: Material, out: Path, *, count: in
     """Train `count` networks, each without one fold of the groups, and keep what each says of that fold.
 
     The seed of the settings decides the folds and the weights, so both networks see the same folds under the same seed.
-    A second seed is a second `out`. A column `split` is not looked at. Raises LeakError, TrainingStopped, and
-    ResumeError when `out` holds a run with other settings or data.
+    A second seed is a second `out`. A column `split` is not looked at. Processes that are asked the same at the same
+    time take a fold each; all come back when the last fold is done. Raises LeakError, TrainingStopped, and ResumeError
+    when `out` holds a run with other settings or data.
     """
     settings, task = experiment.settings, experiment.settings.task
     experiment.save(out)
@@ -72,40 +73,60 @@ def validate(experiment: Experiment, material: Material, out: Path, *, count: in
     rendered = rendered_samples(task) if settings.rendered_share else None
     place = {row.path: index for index, row in enumerate(material.rows)}
     pace = Pace(settings.costs(BY_TASK[task].size), count)
-    for number, split in enumerate(splits, start=1):
-        folder = fold_folder(out, number)
+    for number in shared_out(out, _numbers(splits), HELD_OUT):
+        split, folder = splits[number - 1], fold_folder(out, number)
         held_out = np.array([place[row.path] for row in split.test])
-        kept = folder / "held-out.npz"
-        if not kept.exists():
-            print(f"fold {number} of {count}{pace.words(-1, number)}", flush=True)
-            pace.start()
+        print(f"fold {number} of {count}{pace.words(-1, number)}", flush=True)
+        pace.start()
 
-            def tell(epoch: int, logits: torch.Tensor, fold: int = number) -> None:
-                pace.note(epoch)
-                words = f"fold {fold} of {count}, epoch {epoch + 1} of {settings.epochs}{pace.words(epoch, fold)}"
-                print(words, flush=True)
+        def tell(epoch: int, logits: torch.Tensor, fold: int = number) -> None:
+            pace.note(epoch)
+            words = f"fold {fold} of {count}, epoch {epoch + 1} of {settings.epochs}{pace.words(epoch, fold)}"
+            print(words, flush=True)
 
-            train = np.array([place[row.path] for row in split.train])
-            watched = np.random.default_rng(settings.seed).permutation(held_out)[:WATCHED]
-            checkpoint = fit(
-                settings,
-                TASKS[task],
-                BY_TASK[task],
-                part(everything, train),
-                part(everything, watched),
-                rendered,
-                folder,
-                data_digest=material.digest,
-                resume=True,
-                after_epoch=tell,
-            )
-            network = network_of(load_checkpoint(checkpoint))
-            logits, embeddings = predict(network, everything.squares[held_out], BY_TASK[task])
-            save_arrays(kept, {"rows": held_out, "logits": logits.numpy(), "embeddings": embeddings.numpy()})
+        train = np.array([place[row.path] for row in split.train])
+        watched = np.random.default_rng(settings.seed).permutation(held_out)[:WATCHED]
+        checkpoint = fit(
+            settings,
+            TASKS[task],
+            BY_TASK[task],
+            part(everything, train),
+            part(everything, watched),
+            rendered,
+            folder,
+            data_digest=material.digest,
+            resume=True,
+            after_epoch=tell,
+        )
+        network = network_of(load_checkpoint(checkpoint))
+        logits, embeddings = predict(network, everything.squares[held_out], BY_TASK[task])
+        answers = {"rows": held_out, "logits": logits.numpy(), "embeddings": embeddings.numpy()}
+        save_arrays(folder / HELD_OUT, answers)
     result = _gathered(out, material, splits, task)
     result.save(out / OUT_OF_FOLD)
-    (out / SUMMARY).write_text(json.dumps(_summary(experiment, material, splits, out), indent=1) + "\n")
+    save_text(out / SUMMARY, json.dumps(_summary(experiment, material, splits, out), indent=1) + "\n")
     return result
+
+
+def shared_out(run: Path, numbers: Iterable[int], product: str) -> Iterator[int]:
+    """The folds whose folder lacks the file `product`, each this process's alone while it is at it.
+
+    Those that another process is at come last, when it lets go of them: with nothing left to do, or to be gone on with
+    if it was stopped.
+    """
+    others = []
+    for number in numbers:
+        try:
+            with hold(fold_folder(run, number)):
+                if not (fold_folder(run, number) / product).exists():
+                    yield number
+        except RunHeldError:
+            others.append(number)
+    for number in others:
+        print(f"fold {number} is another process's; waiting for it", flush=True)
+        with hold(fold_folder(run, number), wait=True):
+            if not (fold_folder(run, number) / product).exists():
+                yield number
 
 
 def fold_folder(run: Path, number: int) -> Path:
@@ -128,7 +149,7 @@ def _gathered(out: Path, material: Material, splits: list[Split], task: str) -> 
     logits = np.full((len(material.rows), len(classes)), np.nan, dtype=np.float32)
     number_of = np.zeros(len(material.rows), dtype=np.int8)
     for number in range(1, len(splits) + 1):
-        with np.load(fold_folder(out, number) / "held-out.npz") as kept:
+        with np.load(fold_folder(out, number) / HELD_OUT) as kept:
             logits[kept["rows"]] = kept["logits"]
             number_of[kept["rows"]] = number
     return OutOfFold(
@@ -190,8 +211,8 @@ def mean_curves(histories: list[Any]) -> list[dict[str, Any]]:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """An npz file, written beside and moved over, so that a kill leaves no half file."""
+    """An npz file, written beside and moved over, as experiment.save_text does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp.npz")
+    beside = path.with_suffix(f".{os.getpid()}.npz")
     np.savez(beside, allow_pickle=False, **dict(arrays))
     os.replace(beside, path)

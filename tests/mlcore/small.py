@@ -58,11 +58,16 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
+def started(what: str, listed: Path, out: Path) -> subprocess.Popen[str]:
+    """This program, at work by itself."""
+    command = [sys.executable, "-m", "tests.mlcore.small", what, str(listed), str(out)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
 def killed(what: str, listed: Path, out: Path, *, at: str, times: int = 1) -> list[str]:
     """Start this program and kill it, as a power cut would, when it says `at` for that many times; what it had said."""
-    command = [sys.executable, "-m", "tests.mlcore.small", what, str(listed), str(out)]
     said = []
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+    with started(what, listed, out) as program:
         assert program.stdout is not None
         for line in program.stdout:
             said.append(line.strip())

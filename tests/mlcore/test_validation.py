@@ -1,6 +1,8 @@
 """Cross-validation: every picture is read once by a network that never saw its patient, also across a kill."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +10,10 @@ import numpy as np
 import pytest
 
 from mlcore.datasets import folds
-from mlcore.experiment import Experiment
+from mlcore.experiment import Experiment, RunHeldError, hold
 from mlcore.training import ResumeError, load_checkpoint
 from mlcore.validation import OutOfFold, fold_folder, mean_curves, read_summary, validate
-from tests.mlcore.small import SETTINGS, asked, killed, listed
+from tests.mlcore.small import SETTINGS, asked, killed, listed, started
 
 __all__ = ["listed"]
 
@@ -66,6 +68,44 @@ def test_a_killed_validation_ends_as_if_nothing_had_been(listed: Path, capsys: p
     (fold_folder(cut, 2) / "held-out.npz").unlink()
     with pytest.raises(ResumeError, match="other data"):
         validate(experiment, replace(material, digest="other"), cut, count=3)
+
+
+def test_two_at_once_share_the_folds_and_one_goes_on_where_the_other_died(listed: Path) -> None:
+    experiment, material = asked(listed)
+    run = listed.parent / "run"
+    with started("validate", listed, run) as first, started("validate", listed, run) as second:
+        assert first.stdout is not None
+        assert second.stdout is not None
+        said = []
+        for line in first.stdout:
+            said.append(line)
+            if "epoch 1 of 2" in line:  # its first epoch is saved; from here on it holds its fold and does nothing
+                os.kill(first.pid, signal.SIGSTOP)
+                break
+        told = []
+        for line in second.stdout:
+            told.append(line)
+            if "is another process's; waiting for it" in line:
+                os.kill(first.pid, signal.SIGKILL)
+        assert second.wait() == 0
+        said += first.stdout
+    begun = [line.split()[1] for line in said + told if "epoch 1 of 2" in line]
+    assert sorted(begun) == ["1", "2", "3"], "each fold is begun once, the dead one's too"
+    assert len({line.split()[1] for line in told if "epoch" in line}) >= 2
+    whole = validate(experiment, material, listed.parent / "whole", count=3)
+    np.testing.assert_array_equal(OutOfFold.load(run).logits, whole.logits)
+
+
+def test_a_folder_is_held_alone_or_shared(tmp_path: Path) -> None:
+    for first, second in ((False, True), (True, False), (True, True)):
+        with (
+            hold(tmp_path, alone=first),
+            pytest.raises(RunHeldError, match="choose another"),
+            hold(tmp_path, alone=second),
+        ):
+            pass
+    with hold(tmp_path, alone=False), hold(tmp_path, alone=False):
+        pass
 
 
 def test_both_networks_see_the_same_folds_under_the_same_seed(listed: Path) -> None:
