@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
@@ -18,6 +18,7 @@ from diagnosis import audit, clinic, clinical, clinical_hints, worklist
 from diagnosis.models import Case, ClinicalData, Patient
 from diagnosis.vocabulary import CYTOGENETICS, MARKER_STATES, MARKERS
 from diagnosis.web.clinical_forms import ClinicalForm, PatientForm, RequestForm, SeenForm
+from diagnosis.web.lists import redirect_along
 
 _LABELS = {
     "counted_on": "Date of the blood count",
@@ -104,7 +105,7 @@ def case_clinical(request: PageRequest, case_id: int) -> HttpResponseBase:
             form.add_error(question.field if question.field in form.fields else None, question.message)
         return _clinical_page(request, case, form, status=422, questions=questions, values=values)
     messages.success(request, "The clinical data are saved.")
-    return redirect("case", case_id=case.pk)
+    return redirect_along(request, "case", case.pk)
 
 
 def _clinical_page(
@@ -212,5 +213,5 @@ def _edit(
             form.refuse(refused)
         else:
             messages.success(request, done)
-            return redirect("case", case_id=case.pk)
+            return redirect_along(request, "case", case.pk)
     return render(request, template, context, status=status)

@@ -10,7 +10,6 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.doors import PageRequest, page
@@ -19,7 +18,7 @@ from diagnosis import audit, intake, queue, review, signout, watching, worklist
 from diagnosis.blinding import refuse_blinded
 from diagnosis.models import Decision, SmearImage
 from diagnosis.web.forms import KindForm, ScaleForm
-from diagnosis.web.lists import POLL, along, image_url
+from diagnosis.web.lists import POLL, image_url, redirect_along
 from mlcore.bundle import TASKS
 
 
@@ -184,7 +183,7 @@ def image_retry(request: PageRequest, image_id: int) -> HttpResponseBase:
     else:
         messages.info(request, f"Nothing to retry: no reading of {row.image.original_name} has failed.")
     if request.POST.get("back") == "case":
-        return redirect(reverse("case", args=[row.image.case_id]) + along(request))
+        return redirect_along(request, "case", row.image.case_id)
     return redirect(image_url(request, row.image.pk))
 
 

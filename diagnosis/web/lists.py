@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -134,6 +134,11 @@ def along(request: HttpRequest, sign: str = "?") -> str:
     """The list that a page of the case was opened from, as the end of an address, "" for none."""
     short = Filter.parse(request.GET.get("from", "")).short
     return f"{sign}{urlencode({'from': short})}" if short else ""
+
+
+def redirect_along(request: HttpRequest, name: str, *ids: int) -> HttpResponseRedirect:
+    """To a page of the case, which still knows the list that the case was opened from."""
+    return HttpResponseRedirect(reverse(name, args=ids) + along(request))
 
 
 def way(request: PageRequest, case: Case) -> dict[str, Any]:

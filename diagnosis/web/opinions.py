@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.doors import PageRequest, page
@@ -19,6 +19,7 @@ from diagnosis.blinding import Blinded, open_questions, unknowable
 from diagnosis.models import Case, ReportDraft, SecondOpinion
 from diagnosis.second_opinion import OpinionRefused
 from diagnosis.vocabulary import DIAGNOSES, GROUPS
+from diagnosis.web.lists import redirect_along
 
 State = SecondOpinion.State
 SHOWN = 50  # of each list
@@ -145,7 +146,7 @@ def opinion_ask(request: PageRequest, case_id: int) -> HttpResponseBase:
             context["refused"], status = refused, _status(refused)
         else:
             messages.success(request, f"Asked {' and '.join(str(opinion.asked_of) for opinion in asked)}.")
-            return redirect("case", case_id=case.pk)
+            return redirect_along(request, "case", case.pk)
     context["colleagues"] = second_opinion.askable(actor=request.actor, case=case)
     return render(request, "opinions/ask.html", context, status=status)
 
@@ -156,7 +157,7 @@ def opinion_answer(request: PageRequest, opinion_id: int) -> HttpResponseBase:
     """The question and the form that answers it; GET is the way of who has lost the case's page on the way."""
     opinion = _opinion(request, opinion_id)
     if request.method != "POST":
-        return redirect("case", case_id=opinion.case_id)
+        return redirect_along(request, "case", opinion.case_id)
     try:
         second_opinion.answer(
             actor=request.actor,
@@ -167,7 +168,7 @@ def opinion_answer(request: PageRequest, opinion_id: int) -> HttpResponseBase:
     except OpinionRefused as refused:
         return _again(request, opinion, refused)
     messages.success(request, "Your opinion is stored. Now you see what your colleagues said.")
-    return redirect("case", case_id=opinion.case_id)
+    return redirect_along(request, "case", opinion.case_id)
 
 
 @require_POST
@@ -179,7 +180,7 @@ def opinion_decline(request: PageRequest, opinion_id: int) -> HttpResponseBase:
     except OpinionRefused as refused:
         return _again(request, opinion, refused)
     messages.success(request, f"{opinion.asked_by} is told that you give no opinion on {opinion.case}.")
-    return redirect("case", case_id=opinion.case_id)
+    return redirect_along(request, "case", opinion.case_id)
 
 
 @require_POST
@@ -192,7 +193,7 @@ def opinion_withdraw(request: PageRequest, opinion_id: int) -> HttpResponseBase:
         messages.error(request, str(refused))
     else:
         messages.success(request, f"{opinion.asked_of} is told that the question is withdrawn.")
-    return redirect("case", case_id=opinion.case_id)
+    return redirect_along(request, "case", opinion.case_id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -216,7 +217,7 @@ def opinion_adjudicate(request: PageRequest, case_id: int) -> HttpResponseBase:
             context["refused"], status = refused, _status(refused)
         else:
             messages.success(request, "Settled. The report is not changed by this: take the diagnosis over there.")
-            return redirect("case", case_id=case.pk)
+            return redirect_along(request, "case", case.pk)
     else:
         audit.record_read(actor=request.actor, case=case)
     return render(request, "opinions/adjudicate.html", context | card(request, case), status=status)
@@ -231,7 +232,7 @@ def opinion_adopt(request: PageRequest, case_id: int) -> HttpResponseBase:
     revision = request.POST.get("revision", "")
     if settled is None:
         messages.error(request, "No opinion of this case has been adjudicated.")
-        return redirect("case", case_id=case.pk)
+        return redirect_along(request, "case", case.pk)
     try:
         signout.save_draft(
             actor=request.actor,
@@ -243,7 +244,7 @@ def opinion_adopt(request: PageRequest, case_id: int) -> HttpResponseBase:
         messages.error(request, f"Not taken over. {refused}")
     else:
         messages.success(request, f"The report's diagnosis is now: {DIAGNOSES[settled.adjudicated_diagnosis].name}.")
-    return redirect("case", case_id=case.pk)
+    return redirect_along(request, "case", case.pk)
 
 
 def _again(request: PageRequest, opinion: SecondOpinion, refused: OpinionRefused) -> HttpResponseBase:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,6 +20,7 @@ from diagnosis.models import Case, ReportDraft
 from diagnosis.signout import DraftConflict, SignoutRefused
 from diagnosis.signout.drafting import MOST_KEY_IMAGES
 from diagnosis.vocabulary import DIAGNOSES
+from diagnosis.web.lists import redirect_along
 from diagnosis.web.reports.part import report_part
 
 
@@ -66,10 +67,10 @@ def save(request: PageRequest, case_id: int) -> HttpResponseBase:
         if scripted:
             return JsonResponse({"detail": str(refused), "field": refused.field, "code": refused.code}, status=422)
         messages.error(request, f"Not saved. {refused}")
-        return redirect("case", case_id=case.pk)
+        return redirect_along(request, "case", case.pk)
     if not scripted:
         messages.success(request, "The draft is saved.")
-        return redirect("case", case_id=case.pk)
+        return redirect_along(request, "case", case.pk)
     found = case_of(request, case_id)
     context = {"report": report_part(request, found, worklist.images(found)), "case": found}
     missing = render_to_string("diagnosis/_report_missing.html", context, request)
@@ -124,7 +125,7 @@ def key_images(request: PageRequest, case_id: int) -> HttpResponseBase:
             problem, status = str(refused), 422
         else:
             messages.success(request, f"{len(chosen)} key image{'' if len(chosen) == 1 else 's'} chosen.")
-            return redirect("case", case_id=case.pk)
+            return redirect_along(request, "case", case.pk)
     else:
         audit.record_read(actor=request.actor, case=case)
     context = {

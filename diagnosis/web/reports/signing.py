@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -22,6 +22,7 @@ from diagnosis.reporting import changes
 from diagnosis.reporting.canonical import section_hashes
 from diagnosis.reporting.pdf import born
 from diagnosis.signout import NotReady, PreviewChanged, Proposal, SignoutRefused
+from diagnosis.web.lists import redirect_along
 from diagnosis.web.reports.drafts import case_of
 
 #: Kind → the fields of its form.
@@ -41,7 +42,7 @@ def sign(request: PageRequest, case_id: int) -> HttpResponseBase:
         audit.record_read(actor=request.actor, case=case)
     if case.is_closed and request.method != "POST":
         messages.info(request, f"{case} is signed already.")
-        return redirect("case-report", case_id=case.pk)
+        return redirect_along(request, "case-report", case.pk)
     return _page(request, case, signout.proposal_of(case), {})
 
 
@@ -70,7 +71,7 @@ def _change(request: PageRequest, case_id: int, kind: Report.Kind) -> HttpRespon
     newest = case.reports.defer("pdf").order_by("-version").first()
     if newest is None or case.amending:
         messages.error(request, f"{case} has no signed report that could be changed so.")
-        return redirect("case", case_id=case.pk)
+        return redirect_along(request, "case", case.pk)
     key = f"report-{kind}-{case.pk}"
     typed: dict[str, str] = request.session.get(key) or {
         "reason": "",
@@ -117,7 +118,7 @@ def _page(request: PageRequest, case: Case, proposal: Proposal | None, context: 
             if how != "password":
                 confirming.spend(request, request.user)
             messages.success(request, f"Signed: version {report.version} is the current report of {case}.")
-            return redirect("report", case_id=case.pk, version=report.version)
+            return redirect_along(request, "report", case.pk, report.version)
         case.refresh_from_db()
     if proposal:
         try:
@@ -168,9 +169,9 @@ def change(request: PageRequest, case_id: int) -> HttpResponseBase:
             problem = str(refused)
         else:
             messages.success(request, f"{case} is open again. The signed version stands until you sign the amendment.")
-            return redirect("case", case_id=case.pk)
+            return redirect_along(request, "case", case.pk)
     elif not case.is_closed:
-        return redirect("case", case_id=case.pk)
+        return redirect_along(request, "case", case.pk)
     newest = case.reports.defer("pdf", "content").select_related("signed_by").order_by("-version").first()
     context = {"case": case, "newest": newest, "problem": problem, "reason": reason}
     return render(request, "reports/change.html", context, status=422 if problem else 200)
@@ -187,4 +188,4 @@ def cancel(request: PageRequest, case_id: int) -> HttpResponseBase:
         messages.error(request, str(refused))
     else:
         messages.success(request, f"The amendment is cancelled: version {case.report_version} stands.")
-    return redirect("case", case_id=case.pk)
+    return redirect_along(request, "case", case.pk)

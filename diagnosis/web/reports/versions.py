@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.doors import PageRequest, page
@@ -15,6 +15,7 @@ from diagnosis.reporting import changes
 from diagnosis.reporting.canonical import code_shown
 from diagnosis.reporting.content import verified
 from diagnosis.reporting.pdf import PROOFS, addenda_shown, born
+from diagnosis.web.lists import redirect_along
 from diagnosis.web.reports.drafts import case_of
 
 
@@ -24,8 +25,8 @@ def current(request: PageRequest, case_id: int) -> HttpResponseBase:
     """To the version that stands; to the case where none does."""
     case = case_of(request, case_id)
     if not case.report_version:
-        return redirect("case", case_id=case.pk)
-    return redirect("report", case_id=case.pk, version=case.report_version)
+        return redirect_along(request, "case", case.pk)
+    return redirect_along(request, "report", case.pk, case.report_version)
 
 
 @require_safe
