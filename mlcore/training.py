@@ -176,7 +176,7 @@ def network_of(checkpoint: dict[str, Any]) -> PooledNetwork:
     network = build(settings["network"], len(checkpoint["classes"]))
     network.load_state_dict(checkpoint["network"])
     with torch.no_grad():
-        network.head.bias += prior_shift(np.array(checkpoint["counts"]), settings["tempering"])
+        network.head.bias.add_(prior_shift(np.array(checkpoint["counts"]), settings["tempering"]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.to(device).to(memory_format=torch.channels_last)
 

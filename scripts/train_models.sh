@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the four networks that ship, with their reports. Every step resumes: run it again after a stop or a kill.
-#   CELLS=cells/manifest.csv FIELDS=fields/manifest.csv sh scripts/train_models.sh
+#   CELLS=cells/manifest.csv FIELDS=fields/manifest.csv FOREIGN=detection/annotations.csv sh scripts/train_models.sh
 # About five hours of one core. On two cores run it in two shells: ONLY="cell-mobilenet" and
 # ONLY="field-mobilenet field-cnn cell-cnn", then once more without ONLY for the reports. What it gave is told in docs/models.md.
 set -eu
@@ -9,6 +9,7 @@ RUNS=${RUNS:-var/train}
 BUNDLES=${BUNDLES:-mlcore/bundles}
 VERSION=${VERSION:-2.2.0}
 : "${CELLS:?the manifest of single cells}" "${FIELDS:?the manifest of microscope fields}"
+: "${FOREIGN:?boxes on fields of another laboratory, to ask whether the networks notice them}"
 CELL_TERMS="Johns Hopkins, Sidhom et al., npj Precision Oncology 2021 (DeepAPL discovery cohort); copyright line only, no licence granted: research use"
 FIELD_TERMS="Taleqani Hospital, Tehran, Aria / Ghaderzadeh et al. 2021-22; research use, the authors ask not to redistribute the images"
 # One thread for each run, so that two can go side by side; freed memory stays at hand for the next step.
@@ -28,7 +29,7 @@ make() {
   mlcore tune $of $search --out "$RUNS/search-$name"
   # shellcheck disable=SC2086
   mlcore validate $of $settings --batch 32 --augmentation 1 --label-smoothing 0.03 --terms "$terms" \
-    --from-study "$RUNS/search-$name" --out "$RUNS/validated-$name"
+    --from-study "$RUNS/search-$name" --foreign "$FOREIGN" --out "$RUNS/validated-$name"
   # shellcheck disable=SC2086
   mlcore train $of --terms "$terms" --validated "$RUNS/validated-$name" --out "$RUNS/$name" --to "$BUNDLES/$name" \
     --version "$VERSION"
@@ -38,7 +39,7 @@ cells() { make "$1" "$CELLS" patient_id "$CELL_TERMS" "--epochs 3 --size 64 --sh
 fields() { make "$1" "$FIELDS" block "$FIELD_TERMS" "--epochs 3 --size 64 --share 1 --minutes $3" "$2"; }
 
 cells cell-mobilenet "--epochs 7"
-fields field-mobilenet "--epochs 20" 6
+fields field-mobilenet "--epochs 14" 4
 fields field-cnn "--epochs 30 --bfloat16" 2
 cells cell-cnn "--epochs 11 --bfloat16"
 
