@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from mlcore.bundle import TASKS
 from mlcore.datasets import Row, decoded, fingerprint, load_squares, read_manifest, render_squares
 from mlcore.preprocessing import BY_TASK, Preprocessing
 from mlcore.training import ResumeError, Samples, Settings
+from mlcore.whole import save_text
 
 # Seeds of rendered pictures: training has its own range below phantom.FIRST_UNTRAINED_SEED, the check lies above it.
 TRAINING_SEED, CHECK_SEED = 500_000, 2_000_000
@@ -52,14 +52,6 @@ class Experiment:
             return cls(**{**values, "settings": Settings(**values["settings"])})
         except (KeyError, TypeError) as error:
             raise ResumeError(f"{out} holds a run of another version of this program; use another --out") from error
-
-
-def save_text(path: Path, text: str) -> None:
-    """Written beside and moved over, under a name of this process's own: others may write the same at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    beside.write_text(text)
-    beside.replace(path)
 
 
 class RunHeldError(RuntimeError):

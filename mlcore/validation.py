@@ -20,10 +20,11 @@ from mlcore import datasets
 from mlcore.bundle import TASKS
 from mlcore.calibration import Crossed, cross_calibrate
 from mlcore.datasets import Split
-from mlcore.experiment import Experiment, Material, RunHeldError, hold, rendered_samples, save_text
+from mlcore.experiment import Experiment, Material, RunHeldError, hold, rendered_samples
 from mlcore.pace import Pace
 from mlcore.preprocessing import BY_TASK
 from mlcore.training import Samples, fit, load_checkpoint, network_of, predict
+from mlcore.whole import save_text
 
 OUT_OF_FOLD, SUMMARY, HELD_OUT = "out-of-fold.npz", "validation.json", "held-out.npz"
 WATCHED = 800  # held-out pictures that a fold's curves are drawn from; its figures use all of them
@@ -211,7 +212,7 @@ def mean_curves(histories: list[Any]) -> list[dict[str, Any]]:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """An npz file, written beside and moved over, as experiment.save_text does."""
+    """An npz file, written beside and moved over, as whole.save_text does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.npz")
     np.savez(beside, allow_pickle=False, **dict(arrays))

@@ -1,14 +1,9 @@
-"""Write the tables of docs/models.md from the reports that ship: `python scripts/model_tables.py`.
-
-With `--check` nothing is written, and a table that says something else than the reports ends the command with 1.
-"""
+"""Write the tables of docs/models.md from the reports that ship: `python scripts/model_tables.py`."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,18 +177,5 @@ def written(page: str) -> str:
     return page
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    before = PAGE.read_text()
-    after = written(before)
-    if not parser.parse_args().check:
-        PAGE.write_text(after)
-    elif before != after:
-        print("docs/models.md does not say what the reports say; run `python scripts/model_tables.py`")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PAGE.write_text(written(PAGE.read_text()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from mlcore.report.paper import paper
 from mlcore.report.patients import apart, patients
 from mlcore.report.prose import counted
 from mlcore.report.use import calibration, decision_curve, risk_coverage, rule
+from mlcore.whole import save_text
 
 FORMAT = 2
 JSON, PAGE = "report.json", "report.html"
@@ -130,12 +130,9 @@ def write(report: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
     """`report.json` and `report.html` in `out`, each whole or not at all; their paths come back."""
     from mlcore.report.html import render  # templates and plots are needed here alone
 
-    out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in ((JSON, json.dumps(report, indent=1, allow_nan=False) + "\n"), (PAGE, render(report))):
-        beside = out / f"{name}.part"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, out / name)
+        save_text(out / name, text)
         written.append(out / name)
     return written[0], written[1]
 

@@ -7,7 +7,6 @@ the maps and the cost are of the released network itself.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from mlcore.report.listing import read_listing
 from mlcore.report.prose import group_noun
 from mlcore.tuning import SUMMARY as STUDY
 from mlcore.validation import OutOfFold, read_summary
+from mlcore.whole import save_text
 
 EXPLAINED = 200  # pictures of the deletion test
 ORDINARY = "Of ordinary pictures, each asked of a network that had not learnt it, so many do, the false alarms:"
@@ -179,9 +179,7 @@ def report_of(
 def keep(report: Mapping[str, Any], bundle: Bundle) -> Path:
     """The report beside the bundle's card, where the portal looks for it."""
     path = bundle.path / REPORT
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    save_text(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
     return path
 
 
