@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mlcore.bundle import TASKS
 from mlcore.datasets import Row, decoded, fingerprint, load_squares, read_manifest, render_squares
-from mlcore.preprocessing import BY_TASK, Preprocessing
+from mlcore.preprocessing import Preprocessing
 from mlcore.training import ResumeError, Samples, Settings
 from mlcore.whole import save_text
 
@@ -90,10 +90,10 @@ class Material:
             rows = list(tqdm(pool.map(_looked_at, rows), total=len(rows), desc="look", unit="image", disable=None))
         return cls(rows, data_digest(rows), cache)
 
-    def samples(self, rows: Sequence[Row], task: str, preprocessing: Preprocessing | None = None) -> Samples:
-        """The rows' squares and class numbers; `preprocessing` differs from the task's own in a search alone."""
+    def samples(self, rows: Sequence[Row], task: str, preprocessing: Preprocessing) -> Samples:
+        """The rows' squares and class numbers."""
         labels = np.array([TASKS[task].index(row.label) for row in rows])
-        return Samples(load_squares(rows, preprocessing or BY_TASK[task], self.cache), labels)
+        return Samples(load_squares(rows, preprocessing, self.cache), labels)
 
 
 def _looked_at(row: Row) -> Row:
@@ -107,9 +107,9 @@ def data_digest(rows: Sequence[Row]) -> str:
 
 
 def rendered_samples(
-    task: str, *, each: int | None = None, seed: int = TRAINING_SEED, preprocessing: Preprocessing | None = None
+    task: str, preprocessing: Preprocessing, *, each: int | None = None, seed: int = TRAINING_SEED
 ) -> Samples:
     """`each` rendered pictures of every class (as many as training uses, if not given)."""
     each = each or RENDERED[task]
     labels = np.repeat(np.arange(len(TASKS[task])), each)
-    return Samples(render_squares(task, TASKS[task], preprocessing or BY_TASK[task], each, seed), labels)
+    return Samples(render_squares(task, TASKS[task], preprocessing, each, seed), labels)

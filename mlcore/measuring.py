@@ -15,8 +15,8 @@ from mlcore import novelty, outliers
 from mlcore.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mlcore.experiment import Material, rendered_samples
 from mlcore.networks import PooledNetwork
-from mlcore.preprocessing import BY_TASK, Preprocessing
-from mlcore.training import Samples, load_checkpoint, network_of, predict
+from mlcore.preprocessing import Preprocessing
+from mlcore.training import Samples, Settings, load_checkpoint, network_of, predict
 from mlcore.validation import HELD_OUT, fold_folder, read_summary, save_arrays, shared_out
 
 KNOWN = 1600  # training pictures that a novelty score is fitted on
@@ -70,21 +70,21 @@ def measure(material: Material, run: Path, *, foreign: Path | None = None) -> Me
     `foreign`: a CSV of boxes on fields of another microscope (outliers.foreign), for the novelty score.
     """
     summary = read_summary(run)
-    task, seed = summary["settings"]["task"], summary["settings"]["seed"]
+    settings = Settings(**summary["settings"])
+    task, preprocessing = settings.task, settings.preprocessing
     numbers = [fold["fold"] for fold in summary["folds"]]
     if all((fold_folder(run, number) / MEASURED).exists() for number in numbers):
         return Measured.load(run)
-    everything = material.samples(material.rows, task)
-    rendered = rendered_samples(task) if summary["settings"]["rendered_share"] else None
-    others = np.empty((0,)) if foreign is None else outliers.foreign(foreign, BY_TASK[task].size, task)
+    everything = material.samples(material.rows, task, preprocessing)
+    rendered = rendered_samples(task, preprocessing) if settings.rendered_share else None
+    others = np.empty((0,)) if foreign is None else outliers.foreign(foreign, preprocessing.size, task)
     for number in shared_out(run, numbers, MEASURED):
         folder = fold_folder(run, number)
         print(f"measuring fold {number} of {len(summary['folds'])}", flush=True)
         network = network_of(load_checkpoint(folder / "checkpoint.pt"))
         with np.load(folder / HELD_OUT) as kept:
             held_out, embeddings = kept["rows"], kept["embeddings"]
-        rng = np.random.default_rng([seed, number])
-        preprocessing = BY_TASK[task]
+        rng = np.random.default_rng([settings.seed, number])
         train = np.setdiff1d(np.arange(len(everything.labels)), held_out)
         chosen = np.sort(rng.permutation(train)[:KNOWN])
         unusual = fit_novelty(network, preprocessing, everything.squares[chosen], rendered)

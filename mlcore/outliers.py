@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mlcore import images
 from mlcore.corruptions import blur
 from mlcore.phantom import FIRST_UNTRAINED_SEED, render_cell, render_field
-from mlcore.preprocessing import BY_TASK
+from mlcore.preprocessing import Preprocessing
 
 LETTERS = np.array(list("aabcdeeefghiiklmnoopqrsstuvwxyz"))
 MARGIN = 1.9  # side of the crop about a leukocyte, in sides of its box: what pictures of single cells show about it
@@ -83,7 +83,7 @@ def foreign(manifest: Path, size: int, task: str, limit: int | None = None) -> n
         wanted = [(row["path"], row) for row in rows if row["label"].lower() == "wbc"]
     if not wanted:
         raise AnnotationsError(f"{manifest}: no box is labelled wbc")
-    square = BY_TASK[task].square
+    square = Preprocessing(size).square
     out = []
     for path, row in wanted[:limit]:
         file = manifest.parent / path
@@ -96,8 +96,7 @@ def foreign(manifest: Path, size: int, task: str, limit: int | None = None) -> n
             except ValueError as error:
                 raise AnnotationsError(f"{manifest}: a box of {path} is no number: {error}") from error
             pixels = _about(pixels, *box)
-        picture = Image.fromarray(square(pixels))
-        out.append(np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)))
+        out.append(square(pixels))
     return np.stack(out)
 
 

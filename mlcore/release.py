@@ -17,9 +17,8 @@ from mlcore.experiment import CHECK_SEED, Experiment, Material, rendered_samples
 from mlcore.measuring import KNOWN, Measured, fit_novelty
 from mlcore.metrics import held_out_report
 from mlcore.networks import PooledNetwork, fold, parameter_count
-from mlcore.preprocessing import BY_TASK
 from mlcore.sketch import sketch
-from mlcore.training import Samples, fit, load_checkpoint, network_of, predict
+from mlcore.training import Samples, Settings, fit, load_checkpoint, network_of, predict
 from mlcore.validation import OutOfFold, read_summary
 
 FALSE_ALARMS = 0.02  # share of ordinary pictures, of groups that were not learnt, that may be called novel
@@ -40,23 +39,23 @@ def train_on_split(experiment: Experiment, material: Material, out: Path, to: Pa
 
     Raises LeakError, TrainingStopped or ResumeError.
     """
-    settings, task = experiment.settings, experiment.settings.task
+    settings, task, steps = experiment.settings, experiment.settings.task, experiment.settings.preprocessing
     split = split_rows(material.rows, group=experiment.group, seed=settings.seed)
     refuse_leaks(split)
     experiment.save(out)
-    train, validation = (material.samples(rows, task) for rows in (split.train, split.validation))
-    rendered = rendered_samples(task) if settings.rendered_share else None
+    train, validation = (material.samples(rows, task, steps) for rows in (split.train, split.validation))
+    rendered = rendered_samples(task, steps) if settings.rendered_share else None
     checkpoint = fit(
-        settings, TASKS[task], BY_TASK[task], train, validation, rendered, out,
+        settings, TASKS[task], train, validation, rendered, out,
         data_digest=material.digest, resume=True,
     )  # fmt: skip
     network, state = _sealed_weights(checkpoint)
-    unusual = fit_novelty(network, BY_TASK[task], _known(train, settings.seed), rendered)
-    logits, embeddings = predict(network, validation.squares, BY_TASK[task])
+    unusual = fit_novelty(network, steps, _known(train, settings.seed), rendered)
+    logits, embeddings = predict(network, validation.squares, steps)
     calibration = calibrate(logits.numpy(), validation.labels, task)
-    residuals = unusual.residual(embeddings.numpy(), BY_TASK[task].masked(validation.squares))
-    test = material.samples(split.test, task)
-    logits, _ = predict(network, test.squares, BY_TASK[task])
+    residuals = unusual.residual(embeddings.numpy(), steps.masked(validation.squares))
+    test = material.samples(split.test, task, steps)
+    logits, _ = predict(network, test.squares, steps)
     figures = held_out_report(
         calibrated(logits.numpy(), calibration.temperature), test.labels, _groups(split.test), TASKS[task],
         MALIGNANT[task], calibration.threshold,
@@ -81,19 +80,19 @@ def train_on_all(
     out-of-fold predictions of its siblings, which learnt by the same settings without the group they were asked about.
     Raises ValueError unless `validated` is finished, of the same data and measured; TrainingStopped; ResumeError.
     """
-    settings, task = experiment.settings, experiment.settings.task
+    settings, task, steps = experiment.settings, experiment.settings.task, experiment.settings.preprocessing
     summary, told, measured = read_summary(validated), OutOfFold.load(validated), Measured.load(validated)
-    if summary["data_digest"] != material.digest or summary["settings"] != asdict(settings):
+    if summary["data_digest"] != material.digest or Settings(**summary["settings"]) != settings:
         raise ValueError(f"{validated} was made with other data or settings; validate these first")
     experiment.save(out)
-    everything = material.samples(material.rows, task)
-    rendered = rendered_samples(task) if settings.rendered_share else None
+    everything = material.samples(material.rows, task, steps)
+    rendered = rendered_samples(task, steps) if settings.rendered_share else None
     checkpoint = fit(
-        settings, TASKS[task], BY_TASK[task], everything, None, rendered, out,
+        settings, TASKS[task], everything, None, rendered, out,
         data_digest=material.digest, resume=True,
     )  # fmt: skip
     network, state = _sealed_weights(checkpoint)
-    unusual = fit_novelty(network, BY_TASK[task], _known(everything, settings.seed), rendered)
+    unusual = fit_novelty(network, steps, _known(everything, settings.seed), rendered)
     crossed = told.crossed(task)
     figures = held_out_report(
         crossed.probabilities, told.labels, told.groups.tolist(), TASKS[task], MALIGNANT[task], crossed.thresholds
@@ -132,12 +131,12 @@ def _write(
     *,
     version: str,
 ) -> Bundle:
-    settings, task = experiment.settings, experiment.settings.task
+    settings, task, steps = experiment.settings, experiment.settings.task, experiment.settings.preprocessing
     to.mkdir(parents=True, exist_ok=True)
     export.write_weights(to, state, unusual.with_quantiles(tested.residuals))
-    export.write_graph(to, network, BY_TASK[task].size)
-    check = rendered_samples(task, each=20, seed=CHECK_SEED)
-    logits, _ = predict(network, check.squares, BY_TASK[task])
+    export.write_graph(to, network, steps.size)
+    check = rendered_samples(task, steps, each=20, seed=CHECK_SEED)
+    logits, _ = predict(network, check.squares, steps)
     right = logits.argmax(1).numpy() == check.labels
     pretrained = settings.network == "mobilenet" and settings.pretrained
     card = Card(
@@ -146,7 +145,7 @@ def _write(
         version=version,
         classes=TASKS[task],
         malignant_classes=tuple(name for name in TASKS[task] if name in MALIGNANT[task]),
-        preprocessing=BY_TASK[task],
+        preprocessing=steps,
         temperature=tested.calibration.temperature,
         thresholds={"malignant": tested.calibration.threshold, "novelty": 1 - FALSE_ALARMS},
         training={

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +23,7 @@ from mlcore.curves import CURVES, History, write_curves
 from mlcore.metrics import macro
 from mlcore.networks import PooledNetwork, build
 from mlcore.pace import Pace
-from mlcore.preprocessing import Preprocessing
+from mlcore.preprocessing import BY_TASK, Preprocessing
 
 CHUNK = 128  # pictures of one forward pass when predicting
 
@@ -40,8 +40,9 @@ class ResumeError(ValueError):
 class Settings:
     """Everything that, with the data, decides the result.
 
-    Pictures grow from `small_size` pixels to the network's own size over the first `growing` share of the epochs: small
-    ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
+    `size` is the side of the network's own pictures in pixels, None for the task's. They grow to it from `small_size`
+    over the first `growing` share of the epochs: small ones cost a quarter and teach nearly as much (progressive
+    resizing, Tan and Le 2021, arXiv 2104.00298).
     `tempering` draws class c in proportion to n_c ** tempering, which `prior_shift` takes back afterwards;
     `augmentation` widens or narrows all random changes; `rendered_share` of the samples are rendered pictures.
     """
@@ -61,13 +62,21 @@ class Settings:
     seed: int = 0
     pretrained: bool = True
     bfloat16: bool = False
+    size: int | None = None
 
-    def costs(self, full: int) -> list[float]:
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the network sees a picture, for its card."""
+        of_task = BY_TASK[self.task]
+        return of_task if self.size is None else replace(of_task, size=self.size)
+
+    def costs(self) -> list[float]:
         """About what each epoch costs, in a unit of its own: the pixels of a picture."""
-        return [float(self.size_in(epoch, full) ** 2) for epoch in range(self.epochs)]
+        return [float(self.size_in(epoch) ** 2) for epoch in range(self.epochs)]
 
-    def size_in(self, epoch: int, full: int) -> int:
+    def size_in(self, epoch: int) -> int:
         """Side of the pictures, in pixels, that epoch number `epoch` (from 0) learns from."""
+        full = self.preprocessing.size
         share = min(epoch / max(round(self.growing * self.epochs), 1), 1.0)
         return min(full, self.small_size + 16 * round((full - self.small_size) * share / 16))
 
@@ -83,7 +92,6 @@ class Samples:
 def fit(
     settings: Settings,
     classes: tuple[str, ...],
-    preprocessing: Preprocessing,
     train: Samples,
     watched: Samples | None,
     rendered: Samples | None,
@@ -132,14 +140,13 @@ def fit(
         schedule.load_state_dict(saved["schedule"])
         history = saved["history"]
     out.mkdir(parents=True, exist_ok=True)
-    pace = Pace(settings.costs(preprocessing.size))
+    preprocessing = settings.preprocessing
+    pace = Pace(settings.costs())
     with _asked_to_stop() as asked:
         for epoch in range(len(history), settings.epochs):
             told = f"epoch {epoch + 1}/{settings.epochs}{pace.words(epoch - 1)}"
             bar = tqdm(total=steps, desc=told, unit="batch", mininterval=5)
-            sides = _epoch(
-                epoch, settings, network, optimizer, schedule, preprocessing, train, rendered, steps, asked, bar
-            )
+            sides = _epoch(epoch, settings, network, optimizer, schedule, train, rendered, steps, asked, bar)
             if watched is not None:
                 logits = predict(network, watched.squares, preprocessing)[0] + prior_shift(counts, settings.tempering)
                 sides["validation"] = _curve_figures(logits, watched.labels, len(classes))
@@ -218,7 +225,6 @@ def _epoch(
     network: PooledNetwork,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.OneCycleLR,
-    preprocessing: Preprocessing,
     train: Samples,
     rendered: Samples | None,
     steps: int,
@@ -240,7 +246,7 @@ def _epoch(
     order = torch.multinomial(torch.from_numpy(weights), steps * settings.batch, replacement=True, generator=generator)
     network.train()
     loss_of = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-    size = settings.size_in(epoch, preprocessing.size)
+    preprocessing, size = settings.preprocessing, settings.size_in(epoch)
     total, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
     seconds = {"preparing": 0.0, "network": 0.0}
     for rows in order.view(steps, settings.batch).numpy():

@@ -25,7 +25,6 @@ from mlcore.calibration import best_temperature
 from mlcore.datasets import refuse_leaks, split_rows
 from mlcore.experiment import Experiment, Material, rendered_samples
 from mlcore.pace import in_words
-from mlcore.preprocessing import BY_TASK
 from mlcore.training import ResumeError, Samples, Settings, fit
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
@@ -51,13 +50,13 @@ def tune(
     the cross entropy on the validation groups after the best temperature, so that neither label smoothing nor a
     confident network is favoured. The first trial has the settings as they were asked for.
     """
-    settings = experiment.settings
+    settings = replace(experiment.settings, size=size, small_size=size)
     split = split_rows(material.rows, group=experiment.group, seed=settings.seed)
     refuse_leaks(split)
-    preprocessing = replace(BY_TASK[settings.task], size=size)
+    preprocessing = settings.preprocessing
     train = _share_of(material.samples(split.train, settings.task, preprocessing), share, settings.seed)
     validation = material.samples(split.validation, settings.task, preprocessing)
-    rendered = rendered_samples(settings.task, preprocessing=preprocessing) if settings.rendered_share else None
+    rendered = rendered_samples(settings.task, preprocessing) if settings.rendered_share else None
     experiment.save(out)
     study = _open(out, settings)
     _same(study, {"data": material.digest, "size": size, "share": share})
@@ -80,9 +79,8 @@ def tune(
 
         try:
             fit(
-                replace(settings, **values, small_size=size),
+                replace(settings, **values),
                 TASKS[settings.task],
-                preprocessing,
                 train,
                 validation,
                 rendered,

@@ -22,7 +22,6 @@ from mlcore.calibration import Crossed, cross_calibrate
 from mlcore.datasets import Split
 from mlcore.experiment import Experiment, Material, RunHeldError, hold, rendered_samples
 from mlcore.pace import Pace
-from mlcore.preprocessing import BY_TASK
 from mlcore.training import Samples, fit, load_checkpoint, network_of, predict
 from mlcore.whole import save_text
 
@@ -67,13 +66,13 @@ def validate(experiment: Experiment, material: Material, out: Path, *, count: in
     time take a fold each; all come back when the last fold is done. Raises LeakError, TrainingStopped, and ResumeError
     when `out` holds a run with other settings or data.
     """
-    settings, task = experiment.settings, experiment.settings.task
+    settings, task, steps = experiment.settings, experiment.settings.task, experiment.settings.preprocessing
     experiment.save(out)
     splits = datasets.folds(material.rows, group=experiment.group, count=count, seed=settings.seed)
-    everything = material.samples(material.rows, task)
-    rendered = rendered_samples(task) if settings.rendered_share else None
+    everything = material.samples(material.rows, task, steps)
+    rendered = rendered_samples(task, steps) if settings.rendered_share else None
     place = {row.path: index for index, row in enumerate(material.rows)}
-    pace = Pace(settings.costs(BY_TASK[task].size), count)
+    pace = Pace(settings.costs(), count)
     for number in shared_out(out, _numbers(splits), HELD_OUT):
         split, folder = splits[number - 1], fold_folder(out, number)
         held_out = np.array([place[row.path] for row in split.test])
@@ -90,7 +89,6 @@ def validate(experiment: Experiment, material: Material, out: Path, *, count: in
         checkpoint = fit(
             settings,
             TASKS[task],
-            BY_TASK[task],
             part(everything, train),
             part(everything, watched),
             rendered,
@@ -100,7 +98,7 @@ def validate(experiment: Experiment, material: Material, out: Path, *, count: in
             after_epoch=tell,
         )
         network = network_of(load_checkpoint(checkpoint))
-        logits, embeddings = predict(network, everything.squares[held_out], BY_TASK[task])
+        logits, embeddings = predict(network, everything.squares[held_out], steps)
         answers = {"rows": held_out, "logits": logits.numpy(), "embeddings": embeddings.numpy()}
         save_arrays(folder / HELD_OUT, answers)
     result = _gathered(out, material, splits, task)

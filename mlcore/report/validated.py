@@ -20,7 +20,6 @@ from mlcore.calibration import calibrate, calibrated
 from mlcore.engines import Predictor
 from mlcore.experiment import Experiment, Material
 from mlcore.measuring import Measured
-from mlcore.preprocessing import BY_TASK
 from mlcore.released import REPORT
 from mlcore.report import stress
 from mlcore.report.asking import copies, reader
@@ -31,6 +30,7 @@ from mlcore.report.data import Data
 from mlcore.report.evidence import Evidence
 from mlcore.report.listing import read_listing
 from mlcore.report.prose import group_noun
+from mlcore.training import Settings
 from mlcore.tuning import SUMMARY as STUDY
 from mlcore.validation import OutOfFold, read_summary
 from mlcore.whole import save_text
@@ -54,7 +54,8 @@ class Validated:
         """Raises ValueError unless the validation is finished and measured, and of the bundle's data and settings."""
         summary = read_summary(run)
         training = bundle.card.training
-        if training.get("data_digest") != summary["data_digest"] or training.get("settings") != summary["settings"]:
+        learnt_by, validated_by = Settings(**training["settings"]), Settings(**summary["settings"])
+        if training["data_digest"] != summary["data_digest"] or learnt_by != validated_by:
             raise ValueError(f"{bundle.name} was trained with other data or settings than {run} cross-validated")
         return cls(bundle, run, summary, OutOfFold.load(run), Measured.load(run))
 
@@ -126,12 +127,12 @@ def report_of(
     Raises ManifestError, and ValueError when the manifest, the sibling or the study is not that of the validation.
     """
     bundle, summary = validated.bundle, validated.summary
-    task, steps = bundle.card.task, BY_TASK[bundle.card.task]
+    task, steps = bundle.card.task, bundle.card.preprocessing
     material = _material(validated, manifest, group, cache)
     paths = [row.path.name for row in material.rows]
     evidence = validated.evidence(paths)
     siblings = [] if sibling is None else [_beside(validated, sibling, paths)]
-    squares = material.samples(material.rows, task).squares
+    squares = material.samples(material.rows, task, steps).squares
     by_colour = colour.out_of_fold(
         colour.statistics(squares, steps), evidence.labels, evidence.groups, classes=len(evidence.classes), seed=seed
     )

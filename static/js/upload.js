@@ -238,3 +238,6 @@ window.addEventListener("drop", async (drag) => {
 window.addEventListener("beforeunload", (event) => {
   if (running || waiting.length) event.preventDefault();
 });
+
+// Chosen before this script was there.
+if (files.files.length) files.dispatchEvent(new Event("change"));

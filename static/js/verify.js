@@ -15,3 +15,6 @@ chooser?.addEventListener("change", async () => {
   const code = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   location.assign(`/verify/${code}/`);
 });
+
+// Chosen before this script was there.
+if (chooser?.files.length) chooser.dispatchEvent(new Event("change"));

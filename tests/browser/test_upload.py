@@ -34,6 +34,20 @@ def test_each_file_has_its_outcome(visitor: Visitor, new_case: Callable[..., int
     expect(page.locator("#gallery li.tile")).to_have_count(2, timeout=PATIENCE)
 
 
+def test_files_that_were_chosen_before_the_script_came_are_taken(
+    visitor: Visitor, new_case: Callable[..., int], smears: Path
+) -> None:
+    visit = visitor("technician")
+    held: list[Route] = []
+    visit.page.route("**/upload*.js", lambda route: held.append(route))
+    visit.page.goto(f"{visit.url}/cases/{new_case()}/", wait_until="commit")
+    visit.page.locator("#files").set_input_files([smears / f"reactive-{n}.jpg" for n in (6, 7)])
+    expect(visit.page.locator("#upload-board")).to_be_hidden()
+    assert len(held) == 1
+    held[0].continue_()
+    expect(visit.page.locator("#upload-summary")).to_have_text("All 2 files done: 2 accepted", timeout=PATIENCE)
+
+
 def test_a_broken_transfer_is_tried_again(visitor: Visitor, new_case: Callable[..., int], smears: Path) -> None:
     case = new_case()
     visit = visitor("technician")

@@ -1,6 +1,8 @@
 """From a cross-validation to a bundle: what is measured on held-out groups, and what the card may say of it."""
 
 import csv
+import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,11 +18,13 @@ from mlcore.experiment import Experiment, Material
 from mlcore.measuring import Measured, measure
 from mlcore.outliers import INSTRUMENTS
 from mlcore.phantom import render_field, save_rendered
+from mlcore.preprocessing import BY_TASK
 from mlcore.report.validated import Validated, report_of
 from mlcore.training import Settings
-from mlcore.validation import OutOfFold, read_summary, validate
+from mlcore.validation import SUMMARY, OutOfFold, read_summary, validate
 
 CLASSES = TASKS["field"]
+SIZE = 96  # pixels: not the task's own
 FOLDS, BLOCKS, EACH = 2, 9, 2
 
 
@@ -35,7 +39,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
         rows.append((f"{number}.png", label, f"B{block}"))
     with (folder / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "block"), *rows])
-    settings = Settings("field", "cnn", epochs=2, batch=16, small_size=48, rendered_share=0.0, learning_rate=2e-3)
+    settings = Settings(
+        "field", "cnn", epochs=2, batch=16, size=SIZE, small_size=48, rendered_share=0.0, learning_rate=2e-3
+    )
     return Experiment(settings, str(folder / "manifest.csv"), "block", terms="rendered")
 
 
@@ -81,6 +87,7 @@ def test_a_release_learns_every_group_and_shows_what_its_siblings_said_of_groups
     card, told = bundle.card, OutOfFold.load(run)
     crossed = told.crossed("field")
     assert card.version == "3.1.4"
+    assert card.preprocessing == replace(BY_TASK["field"], size=SIZE)
     assert card.training["basis"] == "out-of-fold"
     assert card.training["folds"] == FOLDS
     assert card.training["split"]["train"]["images"] == len(material.rows)
@@ -100,6 +107,18 @@ def test_a_release_learns_every_group_and_shows_what_its_siblings_said_of_groups
     assert set(report["robustness"]["corruptions"]) == set(CORRUPTIONS)
     assert report["novelty"]["against"]["not blood"]["images"] == 9 * 2 * FOLDS
     assert [entry["epoch"] for entry in report["curves"]] == [1, 2]
+
+
+def test_a_validation_from_before_a_setting_was_there_is_one_with_its_default(
+    run: Path, experiment: Experiment, material: Material, tmp_path: Path
+) -> None:
+    old, out = tmp_path / "old", tmp_path / "out"
+    shutil.copytree(run, old)
+    summary = read_summary(old)
+    del summary["settings"]["bfloat16"]
+    (old / SUMMARY).write_text(json.dumps(summary))
+    bundle = release.train_on_all(experiment, material, old, out, tmp_path / "bundle", version="1")
+    assert Validated.load(bundle, old).told.labels.shape == (len(material.rows),)
 
 
 def test_a_validation_of_other_settings_is_no_ground_for_a_release(

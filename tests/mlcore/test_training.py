@@ -13,7 +13,6 @@ import torch
 from mlcore import training
 from mlcore.curves import write_curves
 from mlcore.pace import Pace, in_words
-from mlcore.preprocessing import Preprocessing
 from mlcore.training import (
     ResumeError,
     Samples,
@@ -35,8 +34,8 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CLASSES = ("benign", "early_pre_b", "pre_b", "pro_b")
-SMALL = Preprocessing(size=32, mask_width=0.2, mask_height=0.1)
-SETTINGS = Settings(task="field", network="cnn", epochs=3, batch=8, small_size=16, rendered_share=0.2)
+SETTINGS = Settings(task="field", network="cnn", epochs=3, batch=8, size=32, small_size=16, rendered_share=0.2)
+SMALL = SETTINGS.preprocessing
 
 
 def samples(seed: int, count: int = 24) -> Samples:
@@ -49,7 +48,7 @@ def samples(seed: int, count: int = 24) -> Samples:
 
 def run(out: Path, settings: Settings = SETTINGS, *, resume: bool = False, data: str = "d") -> Path:
     parts = samples(1), samples(2), samples(3, count=8)
-    return fit(settings, CLASSES, SMALL, *parts, out, data_digest=data, resume=resume)
+    return fit(settings, CLASSES, *parts, out, data_digest=data, resume=resume)
 
 
 def interrupted(out: Path, monkeypatch: pytest.MonkeyPatch, *, epoch: int, number: int) -> None:
@@ -100,7 +99,7 @@ def test_a_signal_between_two_epochs_stops_too(tmp_path: Path) -> None:
 
     parts = samples(1), samples(2), None
     with pytest.raises(TrainingStopped):
-        fit(SETTINGS, CLASSES, SMALL, *parts, tmp_path, data_digest="d", after_epoch=stop)
+        fit(SETTINGS, CLASSES, *parts, tmp_path, data_digest="d", after_epoch=stop)
     assert heard == [(0, (24, 4))]
     assert len(load_checkpoint(tmp_path / "checkpoint.pt")["history"]) == 1
 
@@ -121,13 +120,13 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
 
 def test_it_learns_what_can_be_seen(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=12, rendered_share=0.0)
-    history = figures(fit(settings, CLASSES, SMALL, samples(1, 48), samples(2), None, tmp_path, data_digest="d"))
+    history = figures(fit(settings, CLASSES, samples(1, 48), samples(2), None, tmp_path, data_digest="d"))
     assert history[-1]["train"]["loss"] < 0.8 * history[0]["train"]["loss"]
     assert history[-1]["validation"]["accuracy"] > 0.5
 
 
 def test_every_picture_may_be_learnt_and_none_watched(tmp_path: Path) -> None:
-    checkpoint = fit(replace(SETTINGS, epochs=1), CLASSES, SMALL, samples(1), None, None, tmp_path, data_digest="d")
+    checkpoint = fit(replace(SETTINGS, epochs=1), CLASSES, samples(1), None, None, tmp_path, data_digest="d")
     (sides,) = load_checkpoint(checkpoint)["history"]
     assert set(sides) == {"train", "seconds"}
     assert sides["seconds"]["images"] == 24
@@ -136,8 +135,9 @@ def test_every_picture_may_be_learnt_and_none_watched(tmp_path: Path) -> None:
 
 def test_pictures_grow_with_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(task="cell", network="cnn", epochs=8, small_size=64, growing=0.75)
-    assert [settings.size_in(epoch, 128) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
-    assert [settings.size_in(epoch, 48) for epoch in range(8)] == [48] * 8
+    assert [settings.size_in(epoch) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
+    assert [replace(settings, size=160).size_in(epoch) for epoch in range(8)] == [64, 80, 96, 112, 128, 144, 160, 160]
+    assert [replace(settings, size=48).size_in(epoch) for epoch in range(8)] == [48] * 8
     seen = []
     real = training.augment
 
@@ -147,13 +147,13 @@ def test_pictures_grow_with_the_epochs(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(training, "augment", look)
     run(tmp_path, replace(SETTINGS, augmentation=0.5))
-    assert [options["size"] for options in seen[::3]] == [SETTINGS.size_in(epoch, 32) for epoch in range(3)]
+    assert [options["size"] for options in seen[::3]] == [SETTINGS.size_in(epoch) for epoch in range(3)]
     assert {options["strength"] for options in seen} == {0.5}
 
 
 def test_what_is_left_is_told_from_epochs_that_were_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(task="cell", network="cnn", epochs=4, small_size=64, growing=0.5)
-    assert settings.costs(128) == [64**2, 96**2, 128**2, 128**2]
+    assert settings.costs() == [64**2, 96**2, 128**2, 128**2]
     clock = iter([0.0, 100.0, 100.0, 160.0])
     monkeypatch.setattr("mlcore.pace.time.monotonic", lambda: next(clock))
     pace = Pace([1.0, 2.0, 3.0], runs=2)
@@ -210,7 +210,7 @@ def test_held_out_logits_are_those_of_the_network_that_is_kept(tmp_path: Path) -
     settings = replace(SETTINGS, epochs=1, tempering=0.0)
     checkpoint = load_checkpoint(
         fit(
-            settings, CLASSES, SMALL, uneven, samples(2), None, tmp_path,
+            settings, CLASSES, uneven, samples(2), None, tmp_path,
             data_digest="d", after_epoch=lambda epoch, logits: heard.append(logits),
         )
     )  # fmt: skip
@@ -227,7 +227,7 @@ def test_rendered_pictures_have_their_share(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(training, "_unit", lambda squares: drawn.append(squares) or real(squares))  # type: ignore[func-returns-value]
     black = Samples(np.zeros((8, 32, 32, 3), np.uint8), np.arange(8) % 4)
     ours = Samples(np.full((400, 32, 32, 3), 255, np.uint8), np.arange(400) % 4)
-    fit(replace(SETTINGS, epochs=1), CLASSES, SMALL, ours, None, black, tmp_path, data_digest="d")
+    fit(replace(SETTINGS, epochs=1), CLASSES, ours, None, black, tmp_path, data_digest="d")
     share = np.mean([not picture.any() for batch in drawn for picture in batch])
     assert 0.12 < share < 0.28
 
