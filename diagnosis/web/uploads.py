@@ -7,7 +7,6 @@ from typing import Any
 from django.http import Http404, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.doors import PageRequest, page
@@ -15,6 +14,7 @@ from accounts.permissions import Action
 from diagnosis import intake, worklist
 from diagnosis.models import Case, SmearImage
 from diagnosis.web.forms import UploadForm
+from diagnosis.web.lists import image_url
 
 WORDS = {"accepted": "Accepted", "duplicate": "Already in this case", "rejected": "Not accepted"}
 
@@ -46,6 +46,7 @@ def case_upload(request: PageRequest, case_id: int) -> HttpResponseBase:
 
     outcomes = [
         _told(
+            request,
             file.name or "unnamed",
             intake.receive_image(
                 actor=request.actor,
@@ -64,11 +65,11 @@ def case_upload(request: PageRequest, case_id: int) -> HttpResponseBase:
     return render(request, "diagnosis/case_upload.html", {"case": case, "outcomes": outcomes})
 
 
-def _told(name: str, outcome: intake.Outcome) -> dict[str, Any]:
+def _told(request: PageRequest, name: str, outcome: intake.Outcome) -> dict[str, Any]:
     return {
         "name": name,
         "status": outcome.status,
         "words": WORDS[outcome.status],
         "reason": outcome.reason,
-        "url": reverse("image", args=[outcome.image.pk]) if outcome.image else "",
+        "url": image_url(request, outcome.image.pk) if outcome.image else "",
     }

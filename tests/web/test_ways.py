@@ -5,11 +5,13 @@ from html import unescape
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from diagnosis.models import Case
 from tests.cast import Cast
 from tests.diagnosis.signing import read_case, ready_case, signed_case
+from tests.smears import picture
 from tests.web.test_signout import signature
 
 pytestmark = pytest.mark.django_db
@@ -79,3 +81,12 @@ def test_what_is_sent_comes_back_to_the_list(cast: Cast, pathologist: Client) ->
     answer = pathologist.post(f"/cases/{case.pk}/report/sign/?{FROM}", signature(page))
     assert answer["Location"] == f"/cases/{case.pk}/report/1/?{FROM}"
     assert f'href="/cases/{case.pk}/?{FROM}"' in pathologist.get(answer["Location"]).content.decode()
+
+
+def test_a_picture_that_was_just_uploaded_knows_the_list(cast: Cast, client: Client) -> None:
+    client.force_login(cast.technician.user)
+    case = cast.case()
+    for number, accept in enumerate(("application/json", "text/html")):
+        sent = {"files": SimpleUploadedFile("one.png", picture(number))}
+        answer = client.post(f"/cases/{case.pk}/images/?{FROM}", sent, headers={"Accept": accept})
+        assert f"/images/{case.images.latest('pk').pk}/?{FROM}" in answer.content.decode()
