@@ -87,7 +87,8 @@ class _TorchSession:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         # Convolutions in TensorFloat-32, the default on recent GPUs, would differ from the CPU by more than 1e-4.
         torch.backends.cudnn.allow_tf32 = False
-        network = fold(build(bundle.card.network, len(bundle.card.classes)))
+        card = bundle.card
+        network = fold(build(card.network, len(card.classes), turns=card.preprocessing.turns))
         state = {
             k: v.float() for k, v in load_tensors(str(bundle.weights_path)).items() if not k.startswith("novelty.")
         }
@@ -113,7 +114,10 @@ class _Model:
     def read(self, squares: np.ndarray) -> list[Opinion]:
         """uint8 (N, S, S, 3) -> an opinion of each."""
         card, steps = self.card, self.card.preprocessing
-        logits, maps, embeddings = self.session.run(np.stack([steps.normalise(square) for square in squares]))
+        images = np.stack([steps.normalise(square) for square in squares])
+        at_once = MICRO_BATCH // steps.turns
+        parts = [self.session.run(images[start : start + at_once]) for start in range(0, len(images), at_once)]
+        logits, maps, embeddings = map(np.concatenate, zip(*parts, strict=True))
         probabilities = _softmax(logits / card.temperature)
         malignant = probabilities[:, self.malignant].sum(axis=1)
         novelty = self.novelty.score(embeddings, steps.masked(squares))

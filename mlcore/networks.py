@@ -26,7 +26,14 @@ class Answer(NamedTuple):
 
 
 class PooledNetwork(nn.Module):
-    """Features (N, D, h, w), pooled, then one linear layer."""
+    """Features (N, D, h, w), pooled, then one linear layer.
+
+    Outside of training it answers for `turns` quarter turns of every picture at once: logits and maps are their means,
+    the maps turned back. A cell lies as it fell, so whatever its turn changes is noise. The embedding stays that of the
+    picture as it is.
+    """
+
+    turns = 1
 
     def __init__(self, features: nn.Sequential, width: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -35,6 +42,14 @@ class PooledNetwork(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Answer:
+        if self.training or self.turns == 1:
+            return self._answer(images)
+        turned = torch.cat([torch.rot90(images, turn, (2, 3)) for turn in range(self.turns)])
+        logits, maps, embedding = (part.unflatten(0, (self.turns, -1)) for part in self._answer(turned))
+        back = torch.stack([torch.rot90(maps[turn], -turn, (2, 3)) for turn in range(self.turns)])
+        return Answer(logits.mean(0), back.mean(0), embedding[0])
+
+    def _answer(self, images: Tensor) -> Answer:
         features = self.features(images)
         embedding = features.mean(dim=(2, 3))
         logits = self.head(self.dropout(embedding))
@@ -102,13 +117,13 @@ class MobileNet(PooledNetwork):
         super().__init__(backbone.features, backbone.last_channel, classes, dropout=0.2)
 
 
-def build(network: str, classes: int, *, pretrained: bool = False) -> PooledNetwork:
-    """A fresh network by its name in NETWORKS. `pretrained` concerns the mobilenet only."""
-    if network == "cnn":
-        return SmearCNN(classes)
-    if network == "mobilenet":
-        return MobileNet(classes, pretrained=pretrained)
-    raise ValueError(f"no network is called {network!r}; there are: {', '.join(NETWORKS)}")
+def build(network: str, classes: int, *, pretrained: bool = False, turns: int = 1) -> PooledNetwork:
+    """A fresh network by its name in NETWORKS; `pretrained` concerns the mobilenet only."""
+    if network not in NETWORKS:
+        raise ValueError(f"no network is called {network!r}; there are: {', '.join(NETWORKS)}")
+    built = SmearCNN(classes) if network == "cnn" else MobileNet(classes, pretrained=pretrained)
+    built.turns = turns
+    return built
 
 
 def fold(network: PooledNetwork) -> PooledNetwork:

@@ -21,6 +21,7 @@ class Preprocessing:
     `mask_width`, `mask_height`: share of the side that is blanked in the bottom-right corner, 0 for none.
     Microscope cameras burn a scale bar in there, from which a network could tell the source and not the disease.
     `mean`, `std`: of the RGB channels in 0..1. Masked pixels become the mean, which is 0 after normalising.
+    `turns`: so many quarter turns of the picture the network reads, and answers with the mean (networks.PooledNetwork).
     """
 
     size: int
@@ -28,6 +29,7 @@ class Preprocessing:
     mask_height: float = 0.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    turns: int = 1
 
     def mask_pixels(self) -> tuple[int, int]:
         """Width and height in pixels of the blanked corner of the prepared square, rounded up."""
@@ -65,7 +67,9 @@ class Preprocessing:
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As it stands in a card; one turn is not told, or cards from before there were any would change."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if (name, value) != ("turns", 1)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
@@ -74,5 +78,5 @@ class Preprocessing:
 
 # Fields: 48 x 26 of 224 x 224 pixels hold the burned-in scale bar of the training pictures.
 FIELD = Preprocessing(size=128, mask_width=48 / 224, mask_height=26 / 224)
-CELL = Preprocessing(size=128)
+CELL = Preprocessing(size=128, turns=4)
 BY_TASK = {"field": FIELD, "cell": CELL}

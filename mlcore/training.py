@@ -40,9 +40,10 @@ class ResumeError(ValueError):
 class Settings:
     """Everything that, with the data, decides the result.
 
-    `size` is the side of the network's own pictures in pixels, None for the task's. They grow to it from `small_size`
-    over the first `growing` share of the epochs: small ones cost a quarter and teach nearly as much (progressive
-    resizing, Tan and Le 2021, arXiv 2104.00298).
+    `size` is the side of the network's own pictures in pixels and `turns` how many quarter turns of each it answers for
+    once it has learnt, None for the task's. Pictures grow to their size from `small_size` over the first `growing`
+    share of the epochs: small ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021,
+    arXiv 2104.00298).
     `tempering` draws class c in proportion to n_c ** tempering, which `prior_shift` takes back afterwards;
     `augmentation` widens or narrows all random changes; `rendered_share` of the samples are rendered pictures.
     """
@@ -63,12 +64,13 @@ class Settings:
     pretrained: bool = True
     bfloat16: bool = False
     size: int | None = None
+    turns: int | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How the network sees a picture, for its card."""
         of_task = BY_TASK[self.task]
-        return of_task if self.size is None else replace(of_task, size=self.size)
+        return replace(of_task, size=self.size or of_task.size, turns=self.turns or of_task.turns)
 
     def costs(self) -> list[float]:
         """About what each epoch costs, in a unit of its own: the pixels of a picture."""
@@ -132,6 +134,7 @@ def fit(
     history: History = []
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
+        saved["settings"] = asdict(Settings(**saved["settings"]))  # of before a setting was there, with its default
         for key, value in identity.items():
             if saved.get(key) != value:
                 raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
@@ -179,11 +182,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def network_of(checkpoint: dict[str, Any]) -> PooledNetwork:
     """The network of a checkpoint, on the machine's device, with the classes as often as the data hold them."""
-    settings = checkpoint["settings"]
-    network = build(settings["network"], len(checkpoint["classes"]))
+    settings = Settings(**checkpoint["settings"])
+    network = build(settings.network, len(checkpoint["classes"]), turns=settings.preprocessing.turns)
     network.load_state_dict(checkpoint["network"])
     with torch.no_grad():
-        network.head.bias.add_(prior_shift(np.array(checkpoint["counts"]), settings["tempering"]))
+        network.head.bias.add_(prior_shift(np.array(checkpoint["counts"]), settings.tempering))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.to(device).to(memory_format=torch.channels_last)
 
@@ -194,8 +197,9 @@ def predict(network: PooledNetwork, squares: np.ndarray, preprocessing: Preproce
     network.eval()
     device = network.head.weight.device
     logits, embeddings = [], []
-    for start in range(0, len(squares), CHUNK):
-        batch = _unit(squares[start : start + CHUNK]).to(device)
+    chunk = CHUNK // network.turns
+    for start in range(0, len(squares), chunk):
+        batch = _unit(squares[start : start + chunk]).to(device)
         answer = network(_normalise(batch, preprocessing).to(memory_format=torch.channels_last))
         logits.append(answer.logits.float().cpu())
         embeddings.append(answer.embedding.float().cpu())

@@ -70,6 +70,12 @@ def _how(command: argparse.ArgumentParser) -> None:
 
 def _from_study(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=int, help="side of the network's pictures in pixels; the task's, if not given")
+    command.add_argument(
+        "--turns",
+        type=int,
+        choices=range(1, 5),
+        help="quarter turns of a picture to read; the task's, if not given",
+    )
     command.add_argument("--small-size", type=int, default=96, help="side of the first epochs' pictures, in pixels")
     command.add_argument("--from-study", type=Path, metavar="FOLDER", help="settings that a search found best")
     command.add_argument("--tempering", type=float, help="0 draws all classes alike, 1 as they come; over the search's")
@@ -102,6 +108,7 @@ def _experiment(arguments: argparse.Namespace) -> Any:
         batch=arguments.batch,
         learning_rate=LEARNING_RATES[arguments.network],
         size=arguments.size,
+        turns=getattr(arguments, "turns", None),
         small_size=getattr(arguments, "small_size", 96),
         rendered_share=arguments.rendered_share,
         seed=arguments.seed,

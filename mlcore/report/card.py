@@ -9,6 +9,7 @@ from typing import Any
 
 import mlcore
 from mlcore.bundle import Bundle
+from mlcore.preprocessing import Preprocessing
 
 _INTENDED = {
     "cell": "Research on typing single nucleated cells of stained blood smears and on counting blasts, beside a person "
@@ -73,8 +74,14 @@ def code_digest() -> str:
     return content.hexdigest()
 
 
+def _sees(steps: Preprocessing) -> str:
+    turns = {2: " in two quarter turns", 3: " in three quarter turns", 4: " in all four quarter turns"}
+    mean = ", and answers with their mean" if steps.turns > 1 else ""
+    return f"The middle square of the picture at {steps.size} × {steps.size} pixels{turns.get(steps.turns, '')}{mean}."
+
+
 def card_facts(bundle: Bundle) -> dict[str, Any]:
-    """Part 14: intended use, what it is not for, data and terms, limits."""
+    """Part 14: intended use, what it is not for, what it sees of a picture, data and terms, limits."""
     card, training = bundle.card, bundle.card.training
     learnt = training.get("split", {}).get("train", {})
     images, groups = learnt.get("images"), learnt.get("groups")
@@ -82,6 +89,7 @@ def card_facts(bundle: Bundle) -> dict[str, Any]:
     return {
         "intended_use": _INTENDED[card.task],
         "not_for": _NOT_FOR,
+        "sees": _sees(card.preprocessing),
         "training_data": f"{images:,} pictures of {groups} groups ({column or 'single pictures'})"
         if images
         else "not stated",

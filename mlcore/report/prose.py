@@ -65,6 +65,7 @@ def _purpose(report: Mapping[str, Any]) -> list[str]:
         f"{name_of(identity['network'])} looks at {READS.get(identity['task'], 'a picture')} and says which of "
         f"{len(identity['classes'])} classes it is, with a probability for each.",
         f"It raises the malignant flag for {listed(identity['malignant_classes'])}.",
+        *(f"It sees: {said}" for said in _sentences(card.get("sees"))),
     ]
 
 

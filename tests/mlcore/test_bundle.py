@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def test_a_report_ships_beside_each_card_and_says_the_same(name: str) -> None:
 def test_a_card_survives_its_file() -> None:
     card = load_bundle("cell-cnn").card
     assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+def test_a_card_from_before_there_were_turns_is_the_same() -> None:
+    card = load_bundle("field-cnn").card
+    told = replace(card, preprocessing=replace(card.preprocessing, turns=1)).to_dict()
+    assert "turns" not in told["preprocessing"]
+    assert Card.from_dict(told).preprocessing.turns == 1
+    turned = replace(card, preprocessing=replace(card.preprocessing, turns=4))
+    assert Card.from_dict(turned.to_dict()) == turned
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "graph.onnx"])

@@ -12,6 +12,9 @@ def network(request: pytest.FixtureRequest) -> PooledNetwork:
     torch.manual_seed(3)
     network = build(request.param, 5)
     network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean, or after three passes the norms would let nothing through
     with torch.no_grad():  # batch norms that have seen something, so that folding them matters
         for _ in range(3):
             network(torch.randn(4, 3, 64, 64) * 2 + 1)
@@ -24,6 +27,29 @@ def test_a_map_means_its_logit(network: PooledNetwork) -> None:
     from_maps = answer.maps.mean(dim=(2, 3)) + network.head.bias
     assert answer.maps.shape[:2] == (3, 5)
     torch.testing.assert_close(from_maps, answer.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_the_answer_for_four_turns_is_their_mean_and_the_same_for_a_turned_picture(network: PooledNetwork) -> None:
+    images = torch.randn(3, 3, 64, 64) * torch.linspace(0, 3, 64)  # rougher on one side
+    with torch.inference_mode():
+        single = [network(torch.rot90(images, turn, (2, 3))) for turn in range(4)]
+        network.turns = 4
+        answer, lying = network(images), network(torch.rot90(images, 1, (2, 3)))
+    torch.testing.assert_close(answer.logits, torch.stack([each.logits for each in single]).mean(0))
+    torch.testing.assert_close(answer.embedding, single[0].embedding)
+    torch.testing.assert_close(lying.logits, answer.logits)
+    torch.testing.assert_close(lying.maps, torch.rot90(answer.maps, 1, (2, 3)))
+    torch.testing.assert_close(answer.maps.mean(dim=(2, 3)) + network.head.bias, answer.logits, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(lying.maps, answer.maps, atol=1e-3)
+
+
+def test_training_sees_every_picture_once(network: PooledNetwork) -> None:
+    network.turns = 4
+    network.features.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    seen: list[int] = []
+    network.train()(torch.randn(3, 3, 64, 64))
+    network.eval()(torch.randn(3, 3, 64, 64))
+    assert seen == [3, 12]
 
 
 def test_folding_changes_no_answer_and_leaves_no_norm(network: PooledNetwork) -> None:

@@ -118,6 +118,17 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
         run(tmp_path, resume=True, data="other")
 
 
+def test_a_run_from_before_a_setting_was_there_goes_on(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path, replace(SETTINGS, bfloat16=False))
+    saved = load_checkpoint(checkpoint)
+    del saved["settings"]["bfloat16"]
+    torch.save(saved, checkpoint)
+    assert network_of(saved).head.out_features == len(CLASSES)
+    assert run(tmp_path, resume=True) == checkpoint
+    with pytest.raises(ResumeError, match="settings"):
+        run(tmp_path, replace(SETTINGS, bfloat16=True), resume=True)
+
+
 def test_it_learns_what_can_be_seen(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=12, rendered_share=0.0)
     history = figures(fit(settings, CLASSES, samples(1, 48), samples(2), None, tmp_path, data_digest="d"))
@@ -238,6 +249,7 @@ def test_training_and_service_normalise_alike() -> None:
 
     class Spy(torch.nn.Module):
         head = torch.nn.Linear(1, 1)
+        turns = 1
 
         def forward(self, images: torch.Tensor) -> object:
             seen.append(images)
