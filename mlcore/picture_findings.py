@@ -73,7 +73,7 @@ def about_unfit(seen: Sequence[Seen], task: str) -> Iterator[Finding]:
             DOUBT,
             "small",
             f"{counted(len(small), 'picture')} of less than {size // 2} pixels on the short side, the smallest of "
-            f"{smallest.short}; the networks see {size} × {size}.",
+            f"{smallest.short}; the networks see {size} × {size} or more.",
             "Export them in full size: an enlarged thumbnail has lost what tells the cells apart.",
             tuple(picture.row.path.name for picture in small[:SHOWN]),
         )

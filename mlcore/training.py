@@ -40,12 +40,12 @@ class ResumeError(ValueError):
 class Settings:
     """Everything that, with the data, decides the result.
 
-    `size` is the side of the network's own pictures in pixels and `turns` how many quarter turns of each it answers for
-    once it has learnt, None for the task's. Pictures grow to their size from `small_size` over the first `growing`
-    share of the epochs: small ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021,
-    arXiv 2104.00298).
+    `size` is the side of the network's own pictures in pixels, `turns` how many quarter turns of each it answers for
+    once it has learnt. Pictures grow to their size from `small_size` over the first `growing` share of the epochs:
+    small ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
     `tempering` draws class c in proportion to n_c ** tempering, which `prior_shift` takes back afterwards;
     `augmentation` widens or narrows all random changes; `rendered_share` of the samples are rendered pictures.
+    A setting that a run does not name, because it is older, has the default here.
     """
 
     task: str
@@ -63,14 +63,13 @@ class Settings:
     seed: int = 0
     pretrained: bool = True
     bfloat16: bool = False
-    size: int | None = None
-    turns: int | None = None
+    size: int = 128
+    turns: int = 1
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How the network sees a picture, for its card."""
-        of_task = BY_TASK[self.task]
-        return replace(of_task, size=self.size or of_task.size, turns=self.turns or of_task.turns)
+        return replace(BY_TASK[self.task], size=self.size, turns=self.turns)
 
     def costs(self) -> list[float]:
         """About what each epoch costs, in a unit of its own: the pixels of a picture."""

@@ -99,16 +99,18 @@ def _settled(experiment: Any, arguments: argparse.Namespace) -> Any:
 def _experiment(arguments: argparse.Namespace) -> Any:
     from mlcore.experiment import Experiment
     from mlcore.manifest import read_map
+    from mlcore.preprocessing import BY_TASK
     from mlcore.training import Settings
 
+    of_task = BY_TASK[arguments.task]
     settings = Settings(
         task=arguments.task,
         network=arguments.network,
         epochs=arguments.epochs or EPOCHS[arguments.task, arguments.network],
         batch=arguments.batch,
         learning_rate=LEARNING_RATES[arguments.network],
-        size=arguments.size,
-        turns=getattr(arguments, "turns", None),
+        size=arguments.size or of_task.size,
+        turns=getattr(arguments, "turns", None) or of_task.turns,
         small_size=getattr(arguments, "small_size", 96),
         rendered_share=arguments.rendered_share,
         seed=arguments.seed,

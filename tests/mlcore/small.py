@@ -15,17 +15,17 @@ import pytest
 import torch
 from PIL import Image
 
-from mlcore import preprocessing, training, tuning
+from mlcore import training, tuning
 from mlcore.bundle import TASKS
 from mlcore.experiment import Experiment, Material
-from mlcore.preprocessing import Preprocessing
 from mlcore.training import Settings
 from mlcore.validation import validate
 
 ROOT = Path(__file__).parents[2]
 PATIENTS = 10
-SMALL = Preprocessing(size=32)
-SETTINGS = Settings(task="field", network="cnn", epochs=2, batch=8, small_size=16, rendered_share=0.0, pretrained=False)
+SETTINGS = Settings(
+    task="field", network="cnn", epochs=2, batch=8, size=32, small_size=16, rendered_share=0.0, pretrained=False
+)
 
 
 def manifest(folder: Path) -> Path:
@@ -50,7 +50,6 @@ def asked(listed: Path, **settings: Any) -> tuple[Experiment, Material]:
 @pytest.fixture
 def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The manifest; pictures of 32 pixels, no drawn curves, one thread, as in the program."""
-    monkeypatch.setitem(preprocessing.BY_TASK, "field", SMALL)
     monkeypatch.setattr(training, "write_curves", lambda history, out: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -81,7 +80,6 @@ def killed(what: str, listed: Path, out: Path, *, at: str, times: int = 1) -> li
 
 
 def _main(what: str, listed: Path, out: Path) -> None:
-    preprocessing.BY_TASK["field"] = SMALL
     training.write_curves = lambda history, out: None
     torch.set_num_threads(1)
     tuning.fit = _announced(tuning.fit)
