@@ -7,7 +7,6 @@ set -eu
 BIN=${BIN:-.venv/bin}
 RUNS=${RUNS:-var/train}
 BUNDLES=${BUNDLES:-mlcore/bundles}
-VERSION=${VERSION:-2.2.0}
 : "${CELLS:?the manifest of single cells}" "${FIELDS:?the manifest of microscope fields}"
 : "${FOREIGN:?boxes on fields of another laboratory, to ask whether the networks notice them}"
 CELL_TERMS="Johns Hopkins, Sidhom et al., npj Precision Oncology 2021 (DeepAPL discovery cohort); copyright line only, no licence granted: research use"
@@ -19,9 +18,9 @@ export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000
 mlcore() { "$BIN/python" -m mlcore "$@"; }
 wanted() { case " ${ONLY:-$1} " in *" $1 "*) ;; *) return 1 ;; esac }
 
-# make NAME MANIFEST GROUP TERMS SEARCH SETTINGS: search for settings, cross-validate them, learn every group by them.
+# make NAME VERSION MANIFEST GROUP TERMS SEARCH SETTINGS: search, cross-validate, learn every group by the same settings.
 make() {
-  name=$1 manifest=$2 group=$3 terms=$4 search=$5 settings=$6
+  name=$1 version=$2 manifest=$3 group=$4 terms=$5 search=$6 settings=$7
   wanted "$name" || return 0
   of="--task ${name%-*} --network ${name#*-} --manifest $manifest --group $group"
   case " $settings " in *" --bfloat16 "*) search="$search --bfloat16" ;; esac
@@ -32,11 +31,11 @@ make() {
     --from-study "$RUNS/search-$name" --foreign "$FOREIGN" --out "$RUNS/validated-$name"
   # shellcheck disable=SC2086
   mlcore train $of --terms "$terms" --validated "$RUNS/validated-$name" --out "$RUNS/$name" --to "$BUNDLES/$name" \
-    --version "$VERSION"
+    --version "$version"
 }
 
-cells() { make "$1" "$CELLS" patient_id "$CELL_TERMS" "--epochs 3 --size 64 --share 0.3 --minutes 6" "$2 --tempering 0.6"; }
-fields() { make "$1" "$FIELDS" block "$FIELD_TERMS" "--epochs 3 --size 64 --share 1 --minutes $3" "$2"; }
+cells() { make "$1" 2.3.0 "$CELLS" patient_id "$CELL_TERMS" "--epochs 3 --size 64 --share 0.3 --minutes 6" "$2 --tempering 0.6"; }
+fields() { make "$1" 2.2.0 "$FIELDS" block "$FIELD_TERMS" "--epochs 3 --size 64 --share 1 --minutes $3" "$2"; }
 
 cells cell-mobilenet "--epochs 7"
 fields field-mobilenet "--epochs 14" 4

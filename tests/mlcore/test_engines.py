@@ -52,6 +52,14 @@ def test_both_engines_give_the_same_answers(predictor: Predictor, task: str) -> 
             assert np.abs(ours.activation.astype(int) - theirs.activation).max() <= 1
 
 
+def test_a_cell_is_read_alike_however_it_lies(predictor: Predictor) -> None:
+    pictures = [pixels for _, pixels in rendered("cell", 1)]
+    upright, lying = predictor.read(pictures, "cell"), predictor.read([np.rot90(each) for each in pictures], "cell")
+    for pair in zip(upright, lying, strict=True):
+        for one, other in zip(*pair, strict=True):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=0.005)  # resizing rounds
+
+
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_rendered_pictures_are_read_right_and_are_not_novel(predictor: Predictor, task: str) -> None:
     pictures = rendered(task, each=4 if task == "cell" else 8)
