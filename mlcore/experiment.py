@@ -49,7 +49,7 @@ class Experiment:
         """Raises FileNotFoundError when nothing was run in `out`, ResumeError when another version ran there."""
         values = json.loads((out / "run.json").read_text())
         try:
-            return cls(**{**values, "settings": Settings(**values["settings"])})
+            return cls(**{**values, "settings": Settings.of(values["settings"])})
         except (KeyError, TypeError) as error:
             raise ResumeError(f"{out} holds a run of another version of this program; use another --out") from error
 

@@ -70,7 +70,7 @@ def measure(material: Material, run: Path, *, foreign: Path | None = None) -> Me
     `foreign`: a CSV of boxes on fields of another microscope (outliers.foreign), for the novelty score.
     """
     summary = read_summary(run)
-    settings = Settings(**summary["settings"])
+    settings = Settings.of(summary["settings"])
     task, preprocessing = settings.task, settings.preprocessing
     numbers = [fold["fold"] for fold in summary["folds"]]
     if all((fold_folder(run, number) / MEASURED).exists() for number in numbers):

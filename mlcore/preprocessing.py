@@ -21,7 +21,8 @@ class Preprocessing:
     `mask_width`, `mask_height`: share of the side that is blanked in the bottom-right corner, 0 for none.
     Microscope cameras burn a scale bar in there, from which a network could tell the source and not the disease.
     `mean`, `std`: of the RGB channels in 0..1. Masked pixels become the mean, which is 0 after normalising.
-    `turns`: so many quarter turns of the picture the network reads, and answers with the mean (networks.PooledNetwork).
+    `turns`: 4 for a network that reads all quarter turns of the picture and answers with the mean
+    (networks.PooledNetwork), 1 for one that reads it as it lies.
     """
 
     size: int

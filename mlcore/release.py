@@ -82,7 +82,7 @@ def train_on_all(
     """
     settings, task, steps = experiment.settings, experiment.settings.task, experiment.settings.preprocessing
     summary, told, measured = read_summary(validated), OutOfFold.load(validated), Measured.load(validated)
-    if summary["data_digest"] != material.digest or Settings(**summary["settings"]) != settings:
+    if summary["data_digest"] != material.digest or Settings.of(summary["settings"]) != settings:
         raise ValueError(f"{validated} was made with other data or settings; validate these first")
     experiment.save(out)
     everything = material.samples(material.rows, task, steps)

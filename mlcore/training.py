@@ -45,7 +45,6 @@ class Settings:
     small ones cost a quarter and teach nearly as much (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
     `tempering` draws class c in proportion to n_c ** tempering, which `prior_shift` takes back afterwards;
     `augmentation` widens or narrows all random changes; `rendered_share` of the samples are rendered pictures.
-    A setting that a run does not name, because it is older, has the default here.
     """
 
     task: str
@@ -65,6 +64,17 @@ class Settings:
     bfloat16: bool = False
     size: int = 128
     turns: int = 1
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Settings:
+        """What a run or a card holds. A setting that an older one does not name has the default here.
+
+        Raises ResumeError when they are a later version's.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ResumeError(f"these are settings of another version of this program: {error}") from error
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -133,7 +143,7 @@ def fit(
     history: History = []
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
-        saved["settings"] = asdict(Settings(**saved["settings"]))  # of before a setting was there, with its default
+        saved["settings"] = asdict(Settings.of(saved["settings"]))
         for key, value in identity.items():
             if saved.get(key) != value:
                 raise ResumeError(f"{checkpoint} was made with other {key}; use another --out or the same options")
@@ -181,8 +191,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def network_of(checkpoint: dict[str, Any]) -> PooledNetwork:
     """The network of a checkpoint, on the machine's device, with the classes as often as the data hold them."""
-    settings = Settings(**checkpoint["settings"])
-    network = build(settings.network, len(checkpoint["classes"]), turns=settings.preprocessing.turns)
+    settings = Settings.of(checkpoint["settings"])
+    network = build(settings.network, len(checkpoint["classes"]), turns=settings.turns)
     network.load_state_dict(checkpoint["network"])
     with torch.no_grad():
         network.head.bias.add_(prior_shift(np.array(checkpoint["counts"]), settings.tempering))

@@ -71,10 +71,7 @@ def _how(command: argparse.ArgumentParser) -> None:
 def _from_study(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=int, help="side of the network's pictures in pixels; the task's, if not given")
     command.add_argument(
-        "--turns",
-        type=int,
-        choices=range(1, 5),
-        help="quarter turns of a picture to read; the task's, if not given",
+        "--turns", type=int, choices=(1, 4), help="quarter turns of a picture to read; the task's, if not given"
     )
     command.add_argument("--small-size", type=int, default=96, help="side of the first epochs' pictures, in pixels")
     command.add_argument("--from-study", type=Path, metavar="FOLDER", help="settings that a search found best")

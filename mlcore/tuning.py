@@ -26,6 +26,7 @@ from mlcore.datasets import refuse_leaks, split_rows
 from mlcore.experiment import Experiment, Material, rendered_samples
 from mlcore.pace import in_words
 from mlcore.training import ResumeError, Samples, Settings, fit
+from mlcore.whole import save_text
 
 JOURNAL, SUMMARY = "study.journal", "study.json"
 # What is searched. Augmentation is kept near 1: pictures of other laboratories need it, the validation groups do not.
@@ -100,7 +101,7 @@ def tune(
     if not any(trial.state == TrialState.COMPLETE for trial in study.trials):
         raise ValueError(f"no trial came to its end in {minutes:g} minutes; run the same again with more --minutes")
     summary = _summary(study, experiment, material, minutes=minutes, size=size, share=share)
-    (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    save_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 

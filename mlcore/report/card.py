@@ -75,9 +75,8 @@ def code_digest() -> str:
 
 
 def _sees(steps: Preprocessing) -> str:
-    turns = {2: " in two quarter turns", 3: " in three quarter turns", 4: " in all four quarter turns"}
-    mean = ", and answers with their mean" if steps.turns > 1 else ""
-    return f"The middle square of the picture at {steps.size} × {steps.size} pixels{turns.get(steps.turns, '')}{mean}."
+    turned = " in all four quarter turns, and answers with their mean" if steps.turns > 1 else ""
+    return f"The middle square of the picture at {steps.size} × {steps.size} pixels{turned}."
 
 
 def card_facts(bundle: Bundle) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class Validated:
         """Raises ValueError unless the validation is finished and measured, and of the bundle's data and settings."""
         summary = read_summary(run)
         training = bundle.card.training
-        learnt_by, validated_by = Settings(**training["settings"]), Settings(**summary["settings"])
-        if training["data_digest"] != summary["data_digest"] or learnt_by != validated_by:
+        learnt_by, validated_by = Settings.of(training.get("settings", {})), Settings.of(summary["settings"])
+        if training.get("data_digest") != summary["data_digest"] or learnt_by != validated_by:
             raise ValueError(f"{bundle.name} was trained with other data or settings than {run} cross-validated")
         return cls(bundle, run, summary, OutOfFold.load(run), Measured.load(run))
 

@@ -40,12 +40,26 @@ def test_files_that_were_chosen_before_the_script_came_are_taken(
     visit = visitor("technician")
     held: list[Route] = []
     visit.page.route("**/upload*.js", lambda route: held.append(route))
-    visit.page.goto(f"{visit.url}/cases/{new_case()}/", wait_until="commit")
+    with visit.page.expect_request("**/upload*.js"):
+        visit.page.goto(f"{visit.url}/cases/{new_case()}/", wait_until="commit")
     visit.page.locator("#files").set_input_files([smears / f"reactive-{n}.jpg" for n in (6, 7)])
     expect(visit.page.locator("#upload-board")).to_be_hidden()
     assert len(held) == 1
     held[0].continue_()
     expect(visit.page.locator("#upload-summary")).to_have_text("All 2 files done: 2 accepted", timeout=PATIENCE)
+
+
+def test_a_pdf_that_was_chosen_before_the_script_came_is_checked(visitor: Visitor, smears: Path) -> None:
+    visit = visitor(None)
+    visit.expected = ("404",)
+    held: list[Route] = []
+    visit.page.route("**/verify*.js", lambda route: held.append(route))
+    with visit.page.expect_request("**/verify*.js"):
+        visit.page.goto(f"{visit.url}/verify/", wait_until="commit")
+    visit.page.locator("#pdf").set_input_files(smears / "letter.jpg")
+    assert len(held) == 1
+    held[0].continue_()
+    expect(visit.page.get_by_role("heading", name="Unknown")).to_be_visible()
 
 
 def test_a_broken_transfer_is_tried_again(visitor: Visitor, new_case: Callable[..., int], smears: Path) -> None:

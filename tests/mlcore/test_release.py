@@ -40,7 +40,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     with (folder / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "block"), *rows])
     settings = Settings(
-        "field", "cnn", epochs=2, batch=16, size=SIZE, turns=2, small_size=48, rendered_share=0.0, learning_rate=2e-3
+        "field", "cnn", epochs=2, batch=16, size=SIZE, turns=4, small_size=48, rendered_share=0.0, learning_rate=2e-3
     )
     return Experiment(settings, str(folder / "manifest.csv"), "block", terms="rendered")
 
@@ -87,7 +87,7 @@ def test_a_release_learns_every_group_and_shows_what_its_siblings_said_of_groups
     card, told = bundle.card, OutOfFold.load(run)
     crossed = told.crossed("field")
     assert card.version == "3.1.4"
-    assert card.preprocessing == replace(BY_TASK["field"], size=SIZE, turns=2)
+    assert card.preprocessing == replace(BY_TASK["field"], size=SIZE, turns=4)
     assert card.training["basis"] == "out-of-fold"
     assert card.training["folds"] == FOLDS
     assert card.training["split"]["train"]["images"] == len(material.rows)
@@ -103,7 +103,8 @@ def test_a_release_learns_every_group_and_shows_what_its_siblings_said_of_groups
     report = report_of(Validated.load(bundle, run), manifest=manifest, group="block", cache=tmp_path / "cache")
     assert report["basis"] == "out-of-fold"
     assert report["card"]["sees"] == (
-        f"The middle square of the picture at {SIZE} × {SIZE} pixels in two quarter turns, and answers with their mean."
+        f"The middle square of the picture at {SIZE} × {SIZE} pixels in all four quarter turns, "
+        "and answers with their mean."
     )
     assert [fold["fold"] for fold in report["folds"]] == [1, 2]
     assert report["accuracy"]["value"] == pytest.approx(right, abs=1e-4)

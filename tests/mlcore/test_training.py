@@ -127,6 +127,8 @@ def test_a_run_from_before_a_setting_was_there_goes_on(tmp_path: Path) -> None:
     assert run(tmp_path, resume=True) == checkpoint
     with pytest.raises(ResumeError, match="settings"):
         run(tmp_path, replace(SETTINGS, bfloat16=True), resume=True)
+    with pytest.raises(ResumeError, match=r"another version.*'lookahead'"):
+        Settings.of({**saved["settings"], "lookahead": True})
 
 
 def test_it_learns_what_can_be_seen(tmp_path: Path) -> None:
